@@ -1,0 +1,365 @@
+//! A statement in key ranges: each batch is its own transaction and carries its own checkpoint.
+//!
+//! The marker `/* batch: TABLE.KEY */ TRUE` is replaced by `KEY > $1 AND KEY <= $2`. The upper bound
+//! is fixed when the statement begins; rows that come in meanwhile are swept up afterwards.
+
+use std::time::{Duration, Instant};
+
+use sqlx::{AssertSqlSafe, Row};
+
+use super::failure::stopped_at;
+use super::file::Applier;
+use super::retry::{Tries, is_transient};
+use super::stepwise::{Figures, digest};
+use crate::error::{Error, Result};
+use crate::event::{EventKind, Progress};
+use crate::plan::PlannedFile;
+use crate::postgres::BusyError;
+use crate::postgres::catalog::{self, KeyColumn};
+use crate::postgres::journal::{Entry, Place};
+use crate::postgres::query::Stopped;
+use crate::source::SourceError;
+use crate::statement::{Batch, Statement};
+
+/// A batch never gets smaller than this: below it the round trips cost more than the rows.
+const FEWEST_ROWS: u64 = 100;
+
+/// A batch never gets larger than this many times the first one.
+const MOST_GROWTH: u64 = 10;
+
+/// How often rows that came in meanwhile are looked for. Whoever writes them runs new code by then,
+/// so one look is enough but for what was under way.
+const SWEEPS: u32 = 3;
+
+/// How often progress is told.
+const PROGRESS_EVERY: Duration = Duration::from_millis(200);
+
+/// How long the next batch waits after the last, as a share of the last one's time: a client that
+/// queued behind our row locks gets its turn.
+const REST: f64 = 0.02;
+
+/// The statement with the marker replaced by each of the ranges it takes.
+struct Texts {
+    /// From the beginning to $1.
+    first: String,
+    /// After $1 up to $2.
+    between: String,
+    /// Rows without a key.
+    without_key: String,
+    /// The end of the next range: after $1 (from the beginning when NULL), at most $2, $3 rows.
+    next_bound: String,
+    /// The highest key.
+    highest: String,
+}
+
+impl Texts {
+    fn new(statement: &Statement, batch: &Batch, key: &KeyColumn) -> Self {
+        let Batch { table, key: column, marker } = batch;
+        let type_name = &key.type_name;
+        let qualified = format!("{table}.{column}");
+        let with = |predicate: &str| {
+            let mut sql = statement.sql.clone();
+            sql.replace_range(marker.clone(), predicate);
+            sql.trim_end().trim_end_matches(';').to_owned()
+        };
+        Self {
+            first: with(&format!("({qualified} <= $1::text::{type_name})")),
+            between: with(&format!(
+                "({qualified} > $1::text::{type_name} AND {qualified} <= $2::text::{type_name})"
+            )),
+            without_key: with(&format!("({qualified} IS NULL)")),
+            next_bound: format!(
+                "SELECT max(k)::text FROM (SELECT {column} AS k FROM {table} \
+                 WHERE ($1::text IS NULL OR {column} > $1::text::{type_name}) AND {column} <= $2::text::{type_name} \
+                 ORDER BY {column} LIMIT $3) batch"
+            ),
+            // Not max(): there is none for uuid before PostgreSQL 18.
+            highest: format!(
+                "SELECT {column}::text FROM {table} WHERE {column} IS NOT NULL ORDER BY {column} DESC LIMIT 1"
+            ),
+        }
+    }
+}
+
+/// Where the walk stands.
+struct Walk<'a> {
+    file: &'a PlannedFile,
+    statement: &'a Statement,
+    place: &'a Place,
+    texts: Texts,
+    size: u64,
+    rows: u64,
+    seen: u64,
+    batches: u64,
+    retries: u32,
+    longest: Duration,
+    total: Option<u64>,
+    told: Instant,
+}
+
+pub(super) async fn run(
+    applier: &mut Applier<'_>,
+    file: &PlannedFile,
+    statement: &Statement,
+    batch: &Batch,
+    place: &Place,
+    entry: Option<Entry>,
+) -> Result<Figures> {
+    let failed = |stopped| stopped_at(file, statement, true)(stopped);
+    let key = catalog::key_column(applier.session, &batch.table, &batch.key).await.map_err(failed)?;
+    let key = usable(key, file, statement, batch)?;
+    let texts = Texts::new(statement, batch, &key);
+    let mut upper = highest(applier, &texts).await.map_err(failed)?;
+    let mut checkpoint = None;
+    let mut rows = 0;
+    if let Some(entry) = entry {
+        rows = entry.rows;
+        checkpoint = entry.checkpoint;
+        upper = entry.upper_bound.or(upper);
+        if let Some(checkpoint) = &checkpoint {
+            applier.events.info(format!(
+                "{}:{}: going on after {} = {checkpoint}, {rows} rows done before",
+                file.script.path.display(), statement.line, batch.key
+            ));
+        }
+    }
+    let mut walk = Walk {
+        file,
+        statement,
+        place,
+        texts,
+        size: applier.limits.batch_rows,
+        rows,
+        seen: 0,
+        batches: 0,
+        retries: 0,
+        longest: Duration::ZERO,
+        total: key.estimated_rows,
+        told: Instant::now(),
+    };
+    place.start(applier.session, &digest(statement), applier.run_id, upper.as_deref()).await.map_err(failed)?;
+    if let Some(upper) = upper {
+        walk.up_to(applier, &mut checkpoint, &upper).await?;
+    }
+    for _ in 0..SWEEPS {
+        let newest = highest(applier, &walk.texts).await.map_err(failed)?;
+        match newest {
+            Some(newest) if checkpoint.as_ref() != Some(&newest) => {
+                walk.up_to(applier, &mut checkpoint, &newest).await?;
+            }
+            _ => break,
+        }
+    }
+    if key.nullable {
+        walk.without_key(applier).await?;
+    }
+    place.finish(applier.session, walk.rows).await.map_err(failed)?;
+    Ok(Figures {
+        rows: walk.rows,
+        batches: Some(walk.batches),
+        longest_batch: Some(walk.longest),
+        retries: walk.retries,
+        already_done: false,
+    })
+}
+
+fn usable(
+    key: Option<KeyColumn>,
+    file: &PlannedFile,
+    statement: &Statement,
+    batch: &Batch,
+) -> Result<KeyColumn> {
+    let Batch { table, key: column, .. } = batch;
+    let unsupported = |what: String, instead: String| SourceError::Unsupported {
+        path: file.script.path.clone(),
+        line: statement.line,
+        what,
+        instead,
+    };
+    match key {
+        None => Err(unsupported(
+            format!("the batch marker names {table}.{column}, which is not there"),
+            "name a table and a column as SQL writes them: /* batch: users.id */ TRUE".into(),
+        )
+        .into()),
+        Some(key) if !key.indexed => Err(unsupported(
+            format!("no btree index begins with {table}.{column}: every batch would read the whole table"),
+            format!("batch by an indexed column, or create an index on {column} in a migration before"),
+        )
+        .into()),
+        Some(key) => Ok(key),
+    }
+}
+
+async fn highest(applier: &mut Applier<'_>, texts: &Texts) -> Result<Option<String>, Stopped> {
+    let query = sqlx::query(AssertSqlSafe(texts.highest.clone()));
+    let rows = applier.session.fetch_bound(query).await?;
+    Ok(rows.first().and_then(|row| row.get(0)))
+}
+
+impl Walk<'_> {
+    /// Batch after batch until `upper`.
+    async fn up_to(
+        &mut self,
+        applier: &mut Applier<'_>,
+        checkpoint: &mut Option<String>,
+        upper: &str,
+    ) -> Result<()> {
+        let mut tries = Tries::new(applier.limits);
+        loop {
+            let began = Instant::now();
+            let outcome = self.one_batch(applier, checkpoint.as_deref(), upper, &tries).await;
+            match outcome {
+                Ok(None) => return Ok(()),
+                Ok(Some((bound, rows))) => {
+                    *checkpoint = Some(bound);
+                    tries = Tries::new(applier.limits);
+                    let took = began.elapsed();
+                    self.count(applier, rows, took);
+                    self.rest(applier, took).await?;
+                }
+                Err(stopped) => self.after_failure(applier, stopped, &mut tries).await?,
+            }
+        }
+    }
+
+    async fn one_batch(
+        &self,
+        applier: &mut Applier<'_>,
+        after: Option<&str>,
+        upper: &str,
+        tries: &Tries,
+    ) -> Result<Option<(String, u64)>, Stopped> {
+        let session = &mut *applier.session;
+        let size = i64::try_from(self.size).unwrap_or(i64::MAX);
+        let query = sqlx::query(AssertSqlSafe(self.texts.next_bound.clone())).bind(after).bind(upper).bind(size);
+        let found = session.fetch_bound(query).await?;
+        let Some(bound) = found.first().and_then(|row| row.get::<Option<String>, _>(0)) else {
+            return Ok(None);
+        };
+        begin(session, applier.limits, tries).await?;
+        let query = match after {
+            None => sqlx::query(AssertSqlSafe(self.texts.first.clone())).bind(&bound),
+            Some(after) => sqlx::query(AssertSqlSafe(self.texts.between.clone())).bind(after).bind(&bound),
+        };
+        let rows = session.execute_bound(query).await?.rows_affected();
+        self.place.checkpoint(session, &bound, self.rows + rows, upper).await?;
+        session.execute("COMMIT").await?;
+        Ok(Some((bound, rows)))
+    }
+
+    /// Rows that have no key are one last batch.
+    async fn without_key(&mut self, applier: &mut Applier<'_>) -> Result<()> {
+        let mut tries = Tries::new(applier.limits);
+        loop {
+            let began = Instant::now();
+            match self.keyless_batch(applier, &tries).await {
+                Ok(rows) => {
+                    self.count(applier, rows, began.elapsed());
+                    return Ok(());
+                }
+                Err(stopped) => self.after_failure(applier, stopped, &mut tries).await?,
+            }
+        }
+    }
+
+    async fn keyless_batch(&self, applier: &mut Applier<'_>, tries: &Tries) -> Result<u64, Stopped> {
+        let session = &mut *applier.session;
+        begin(session, applier.limits, tries).await?;
+        let query = sqlx::query(AssertSqlSafe(self.texts.without_key.clone()));
+        let rows = session.execute_bound(query).await?.rows_affected();
+        // Done within its own transaction: a statement that adds must not add twice.
+        self.place.finish(session, self.rows + rows).await?;
+        session.execute("COMMIT").await?;
+        Ok(rows)
+    }
+
+    async fn after_failure(
+        &mut self,
+        applier: &mut Applier<'_>,
+        stopped: Stopped,
+        tries: &mut Tries,
+    ) -> Result<()> {
+        if let Stopped::Failed(error) = &stopped {
+            // When the connection is gone there is nothing to roll back, and this fails as well.
+            let _ = applier.session.execute("ROLLBACK").await;
+            if is_transient(error) {
+                self.size = (self.size / 2).max(FEWEST_ROWS);
+                self.retries += 1;
+                let cancel = applier.session.cancellation().clone();
+                if tries.next(&cancel).await? {
+                    return Ok(());
+                }
+                let place = format!("{}:{}", self.file.script.path.display(), self.statement.line);
+                let tries = tries.failed();
+                return Err(BusyError::LockTimeout { place, tries, blockers: String::new() }.into());
+            }
+        }
+        Err(stopped_at(self.file, self.statement, true)(stopped))
+    }
+
+    fn count(&mut self, applier: &Applier<'_>, rows: u64, took: Duration) {
+        self.rows += rows;
+        self.seen += self.size;
+        self.batches += 1;
+        self.longest = self.longest.max(took);
+        self.size = next_size(self.size, took, applier.limits.batch_time, applier.limits.batch_rows);
+        if self.told.elapsed() >= PROGRESS_EVERY {
+            self.told = Instant::now();
+            applier.events.emit(EventKind::Progress(Progress {
+                unit: "rows".into(),
+                done: self.seen,
+                total: self.total.map(|total| total.max(self.seen)),
+                what: format!("{}:{}", self.file.script.path.display(), self.statement.line),
+            }));
+        }
+    }
+
+    async fn rest(&self, applier: &Applier<'_>, took: Duration) -> Result<()> {
+        let cancel = applier.session.cancellation();
+        tokio::select! {
+            () = tokio::time::sleep(took.mul_f64(REST)) => Ok(()),
+            () = cancel.cancelled() => Err(Error::Interrupted),
+        }
+    }
+}
+
+async fn begin(
+    session: &mut crate::postgres::Session,
+    limits: &super::limits::Limits,
+    tries: &Tries,
+) -> Result<(), Stopped> {
+    let begin = format!(
+        "BEGIN; SET LOCAL lock_timeout = {}; SET LOCAL statement_timeout = {}",
+        tries.lock_timeout().as_millis(),
+        limits.statement_timeout.as_millis()
+    );
+    session.execute(&begin).await.map(drop)
+}
+
+/// Follows the time budget, at most by a factor of two at once, within its bounds.
+fn next_size(size: u64, took: Duration, budget: Duration, first: u64) -> u64 {
+    let ratio = (budget.as_secs_f64() / took.as_secs_f64().max(0.001)).clamp(0.5, 2.0);
+    #[expect(
+        clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss,
+        reason = "a row count far below 2^52, times a number between 0.5 and 2"
+    )]
+    let next = (size as f64 * ratio) as u64;
+    next.clamp(FEWEST_ROWS.min(first), first.saturating_mul(MOST_GROWTH))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_size_follows_the_time_within_bounds() {
+        let budget = Duration::from_millis(100);
+        let next = |size, milliseconds| next_size(size, Duration::from_millis(milliseconds), budget, 5_000);
+        assert_eq!(next(5_000, 50), 10_000);
+        assert_eq!(next(5_000, 10), 10_000);
+        assert_eq!(next(5_000, 400), 2_500);
+        assert_eq!(next(50_000, 1), 50_000);
+        assert_eq!(next(120, 900), 100);
+    }
+}

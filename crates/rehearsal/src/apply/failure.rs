@@ -1,0 +1,119 @@
+//! A statement of a migration that failed, told at its place in the user's file.
+
+use std::path::PathBuf;
+
+use crate::error::{Error, Kind};
+use crate::plan::PlannedFile;
+use crate::postgres::query::{Stopped, is_connection_lost, server_words, sqlstate};
+use crate::statement::{Statement, summary};
+
+/// How much of a statement an error message shows.
+const SHOWN_CHARACTERS: usize = 100;
+
+/// A statement failed.
+#[derive(Debug, thiserror::Error)]
+#[error("{}:{line}:{column}: {reason} — in `{statement}`", path.display())]
+pub struct StatementError {
+    /// The user's file.
+    pub path: PathBuf,
+    /// Line in it, from 1: where the server points to, else where the statement begins.
+    pub line: usize,
+    /// Column in it, from 1.
+    pub column: usize,
+    /// The server's words, with the SQLSTATE.
+    pub reason: String,
+    /// What the server adds.
+    pub detail: Option<String>,
+    /// The server's own hint.
+    pub server_hint: Option<String>,
+    /// The five characters.
+    pub sqlstate: Option<String>,
+    /// The statement's first words.
+    pub statement: String,
+    /// The connection is gone.
+    pub connection_lost: bool,
+    /// Some of the file has been done and stays done.
+    pub half_way: bool,
+}
+
+impl StatementError {
+    /// Puts a failure at its place. `half_way` says that earlier statements of the file stay done.
+    #[must_use]
+    pub fn at(file: &PlannedFile, statement: &Statement, error: &sqlx::Error, half_way: bool) -> Self {
+        let database = error
+            .as_database_error()
+            .and_then(|error| error.try_downcast_ref::<sqlx::postgres::PgDatabaseError>());
+        let offset = match database.and_then(|error| error.position()) {
+            // Counted in characters, from 1, in what was sent.
+            Some(sqlx::postgres::PgErrorPosition::Original(position)) => {
+                let inside = statement
+                    .sql
+                    .char_indices()
+                    .nth(position.saturating_sub(1))
+                    .map_or(statement.sql.len(), |(byte, _)| byte);
+                statement.offset + inside
+            }
+            _ => statement.offset,
+        };
+        let (line, column) = file.script.position(offset);
+        // A file that is sent whole is shown from where the server points to.
+        let shown = file.script.text.get(offset..).filter(|_| file.script.unparsed.is_some());
+        Self {
+            path: file.script.path.clone(),
+            line,
+            column,
+            reason: server_words(error),
+            detail: database.and_then(|error| error.detail()).map(str::to_owned),
+            server_hint: database.and_then(|error| error.hint()).map(str::to_owned),
+            sqlstate: sqlstate(error),
+            statement: summary(shown.unwrap_or(&statement.sql), SHOWN_CHARACTERS),
+            connection_lost: is_connection_lost(error),
+            half_way,
+        }
+    }
+
+    /// How a run that meets it ends.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        if self.half_way {
+            Kind::Resumable
+        } else if self.connection_lost {
+            Kind::Busy
+        } else {
+            Kind::Failed
+        }
+    }
+
+    /// What to do next.
+    #[must_use]
+    pub fn hint(&self) -> String {
+        let state = if self.half_way {
+            "what was done before it stays done; run the same command again and it goes on from here"
+        } else {
+            "the transaction was rolled back, nothing of this file was applied"
+        };
+        let advice = match self.sqlstate.as_deref() {
+            _ if self.connection_lost => Some("the connection was lost: look at the server's log, then run the same command again".to_owned()),
+            Some("42501") => Some("connect as the role that owns the object".to_owned()),
+            Some("42P01") => Some("the relation is not there: compare the database with `cargo xtask status`".to_owned()),
+            Some("42701" | "42P07" | "42710") => Some("it is there already: find out who made it before anything else".to_owned()),
+            Some("23505") => Some(format!("there are duplicates{}", self.detail.as_ref().map_or_else(String::new, |detail| format!(": {detail}")))),
+            Some("23502" | "23503" | "23514") => self.detail.clone(),
+            Some("57014") => Some("it took longer than its time limit (`limits` in rehearsal.toml); batch it, or raise the limit".to_owned()),
+            _ => self.server_hint.clone().or_else(|| self.detail.clone()),
+        };
+        advice.map_or_else(|| state.to_owned(), |advice| format!("{advice}; {state}"))
+    }
+}
+
+/// A stopped statement as an error of this library.
+pub(super) fn stopped_at<'a>(
+    file: &'a PlannedFile,
+    statement: &'a Statement,
+    half_way: bool,
+) -> impl FnOnce(Stopped) -> Error + 'a {
+    move |stopped| match stopped {
+        Stopped::Failed(error) => Box::new(StatementError::at(file, statement, &error, half_way)).into(),
+        Stopped::Interrupted => Error::Interrupted,
+    }
+}

@@ -1,0 +1,81 @@
+//! The files of a plan, one after the other, under the two locks.
+
+use std::time::Instant;
+
+use super::limits::Limits;
+use super::{one_transaction, stepwise};
+use crate::error::Result;
+use crate::event::{Emitter, EventKind, milliseconds};
+use crate::plan::{Plan, PlannedFile};
+use crate::postgres::locks::Lock;
+use crate::postgres::session::Session;
+use crate::postgres::{history, journal};
+use crate::statement::Mode;
+
+/// Runs plans on one session, which it wants for itself.
+pub struct Applier<'a> {
+    /// The connection. Its locks are this run's locks.
+    pub session: &'a mut Session,
+    /// Who hears of it.
+    pub events: &'a Emitter,
+    /// How long things may take.
+    pub limits: &'a Limits,
+    /// sqlx's history table, as SQL writes it.
+    pub history_table: &'a str,
+    /// Written into the journal.
+    pub run_id: &'a str,
+}
+
+impl Applier<'_> {
+    /// Runs all files of a plan. The caller holds [`Lock::Run`]; sqlx's lock is taken here, and
+    /// given back whatever happens.
+    ///
+    /// # Errors
+    /// The first failure; what was recorded before it stays recorded.
+    pub async fn run(&mut self, plan: &Plan) -> Result<()> {
+        if plan.is_empty() {
+            return Ok(());
+        }
+        let patience = self.limits.run_lock_patience;
+        Lock::Sqlx.acquire(self.session, patience).await?;
+        let outcome = self.run_locked(plan).await;
+        // After an interruption or a lost connection the server gives it back when the session ends.
+        let released = match &outcome {
+            Ok(()) => Lock::Sqlx.release(self.session).await,
+            Err(_) => Ok(()),
+        };
+        outcome.and(released)
+    }
+
+    async fn run_locked(&mut self, plan: &Plan) -> Result<()> {
+        history::ensure_table(self.session, self.history_table).await?;
+        if plan.files().iter().any(|file| file.script.mode == Mode::Stepwise) {
+            journal::ensure(self.session).await?;
+        }
+        for file in plan.files() {
+            self.run_file(file).await?;
+        }
+        Ok(())
+    }
+
+    async fn run_file(&mut self, file: &PlannedFile) -> Result<()> {
+        let began = Instant::now();
+        self.events.emit(EventKind::FileStarted {
+            version: file.version,
+            direction: file.direction,
+            path: file.script.path.display().to_string(),
+            mode: file.script.mode,
+            resumes: file.resumes,
+        });
+        match file.script.mode {
+            Mode::OneTransaction => one_transaction::run(self, file).await?,
+            Mode::Stepwise => stepwise::run(self, file).await?,
+        }
+        self.events.emit(EventKind::FileFinished {
+            version: file.version,
+            direction: file.direction,
+            duration_ms: milliseconds(began),
+        });
+        Ok(())
+    }
+}

@@ -1,0 +1,60 @@
+//! How long things may take and how big they may be while a release runs.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+
+/// The limits of a target. Every field can be set in `rehearsal.toml` under `[limits]`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "snake_case")]
+pub struct Limits {
+    /// The first `lock_timeout`. Whoever queues behind us waits no longer than this.
+    #[serde(with = "humantime_serde")]
+    pub lock_timeout: Duration,
+    /// What `lock_timeout` may rise to.
+    #[serde(with = "humantime_serde")]
+    pub lock_timeout_most: Duration,
+    /// How often a file is tried again after a lock timeout or a deadlock.
+    pub lock_tries: u32,
+    /// How long all tries together may take.
+    #[serde(with = "humantime_serde")]
+    pub lock_budget: Duration,
+    /// How long one transactional statement may take.
+    #[serde(with = "humantime_serde")]
+    pub statement_timeout: Duration,
+    /// How long a statement that waits for others by its nature (`… CONCURRENTLY`) may take.
+    #[serde(with = "humantime_serde")]
+    pub concurrently_timeout: Duration,
+    /// How many rows the first batch takes.
+    pub batch_rows: u64,
+    /// How long a batch should take; their size follows it.
+    #[serde(with = "humantime_serde")]
+    pub batch_time: Duration,
+    /// How long a check's query may take.
+    #[serde(with = "humantime_serde")]
+    pub check_timeout: Duration,
+    /// How long another run is waited for.
+    #[serde(with = "humantime_serde")]
+    pub run_lock_patience: Duration,
+}
+
+impl Default for Limits {
+    /// 200 ms to 2 s over 30 tries within 10 minutes: short enough that nobody behind us notices,
+    /// often enough to get through on a busy table. GitLab's migration helpers come to the same
+    /// order of magnitude. 5,000 rows and 100 ms: the size at which batches cost about as much CPU
+    /// as one UPDATE while the worst of 10 busy clients waits a tenth of a second.
+    fn default() -> Self {
+        Self {
+            lock_timeout: Duration::from_millis(200),
+            lock_timeout_most: Duration::from_secs(2),
+            lock_tries: 30,
+            lock_budget: Duration::from_secs(600),
+            statement_timeout: Duration::from_secs(15 * 60),
+            concurrently_timeout: Duration::from_secs(6 * 3600),
+            batch_rows: 5_000,
+            batch_time: Duration::from_millis(100),
+            check_timeout: Duration::from_secs(60),
+            run_lock_patience: crate::postgres::locks::LOCK_PATIENCE,
+        }
+    }
+}

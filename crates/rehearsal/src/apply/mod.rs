@@ -1,0 +1,13 @@
+//! Runs the files of a plan, there or back: what `migrate`, `rollback` and an app's start-up share.
+
+pub mod batch;
+pub mod failure;
+pub mod file;
+pub mod limits;
+pub mod one_transaction;
+pub mod retry;
+pub mod stepwise;
+
+pub use failure::StatementError;
+pub use file::Applier;
+pub use limits::Limits;

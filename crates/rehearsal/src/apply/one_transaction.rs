@@ -1,0 +1,121 @@
+//! A file as one transaction, its history row included, tried again when a lock cannot be had.
+
+use std::time::Instant;
+
+use super::failure::stopped_at;
+use super::file::Applier;
+use super::retry::{Tries, is_transient};
+use crate::error::Result;
+use crate::event::{EventKind, StatementDone, milliseconds};
+use crate::plan::{Direction, PlannedFile};
+use crate::postgres::BusyError;
+use crate::postgres::history::{self, Applied};
+use crate::postgres::query::Stopped;
+use crate::statement::{ClassLabel, Statement, summary};
+
+/// How much of a statement an event carries.
+const SUMMARY_CHARACTERS: usize = 120;
+
+/// Where in the file a try stopped.
+struct Failure<'a> {
+    statement: Option<&'a Statement>,
+    stopped: Stopped,
+}
+
+pub(super) async fn run(applier: &mut Applier<'_>, file: &PlannedFile) -> Result<()> {
+    let mut tries = Tries::new(applier.limits);
+    loop {
+        let mut done = Vec::new();
+        let Err(failure) = attempt(applier, file, &tries, &mut done).await else {
+            // Only what was committed is told.
+            for statement in done {
+                applier.events.emit(EventKind::Statement(statement));
+            }
+            return Ok(());
+        };
+        if let Stopped::Failed(error) = &failure.stopped {
+            // When the connection is gone there is nothing to roll back, and this fails as well.
+            let _ = applier.session.execute("ROLLBACK").await;
+            if is_transient(error) {
+                let place = place(file, failure.statement);
+                let cancel = applier.session.cancellation().clone();
+                if tries.next(&cancel).await? {
+                    applier.events.info(format!(
+                        "{place}: no lock within {} ms, trying again ({} of {})",
+                        applier.limits.lock_timeout.as_millis(),
+                        tries.failed() + 1,
+                        applier.limits.lock_tries
+                    ));
+                    continue;
+                }
+                let tries = tries.failed();
+                return Err(BusyError::LockTimeout { place, tries, blockers: String::new() }.into());
+            }
+        }
+        return Err(match failure.statement {
+            Some(statement) => stopped_at(file, statement, false)(failure.stopped),
+            None => Stopped::doing(format!("record version {}", file.version))(failure.stopped),
+        });
+    }
+}
+
+fn place(file: &PlannedFile, statement: Option<&Statement>) -> String {
+    let line = statement.map_or(1, |statement| statement.line);
+    format!("{}:{line}", file.script.path.display())
+}
+
+async fn attempt<'a>(
+    applier: &mut Applier<'_>,
+    file: &'a PlannedFile,
+    tries: &Tries,
+    done: &mut Vec<StatementDone>,
+) -> Result<(), Failure<'a>> {
+    let recording = |stopped| Failure { statement: None, stopped };
+    let session = &mut *applier.session;
+    let began = Instant::now();
+    let begin = format!(
+        "BEGIN; SET LOCAL lock_timeout = {}; SET LOCAL statement_timeout = {}",
+        tries.lock_timeout().as_millis(),
+        applier.limits.statement_timeout.as_millis()
+    );
+    session.execute(&begin).await.map_err(recording)?;
+    for statement in &file.script.statements {
+        let began = Instant::now();
+        let result = session
+            .execute(&statement.sql)
+            .await
+            .map_err(|stopped| Failure { statement: Some(statement), stopped })?;
+        done.push(StatementDone {
+            version: file.version,
+            direction: file.direction,
+            number: statement.number,
+            line: statement.line,
+            class: ClassLabel::Transactional,
+            summary: summary(&statement.sql, SUMMARY_CHARACTERS),
+            rows: result.rows_affected(),
+            batches: None,
+            longest_batch_ms: None,
+            retries: tries.failed(),
+            duration_ms: milliseconds(began),
+            already_done: false,
+        });
+    }
+    match file.direction {
+        Direction::Up => {
+            let row = Applied {
+                version: file.version,
+                description: file.description.clone(),
+                success: true,
+                checksum: file.checksum.clone(),
+            };
+            history::insert(session, applier.history_table, &row, Some(began.elapsed())).await
+        }
+        Direction::Down => history::delete(session, applier.history_table, file.version).await,
+    }
+    .map_err(recording)?;
+    session.execute("COMMIT").await.map(drop).map_err(|stopped| Failure {
+        // A deferred constraint speaks up here: the last statement is the nearest place.
+        statement: file.script.statements.last(),
+        stopped,
+    })
+}

@@ -1,0 +1,76 @@
+//! Trying again after a lock could not be had.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::limits::Limits;
+use crate::error::{Error, Result};
+use crate::postgres::query::sqlstate;
+
+/// How much a lock timeout grows from one try to the next.
+const GROWTH: f64 = 1.25;
+
+/// The pause between two tries, as a multiple of the lock timeout: whoever queued behind us gets
+/// through in the meantime.
+const PAUSE: f64 = 1.5;
+
+/// Whether the same transaction may well succeed a moment later: lock_not_available,
+/// deadlock_detected, serialization_failure.
+#[must_use]
+pub fn is_transient(error: &sqlx::Error) -> bool {
+    matches!(sqlstate(error).as_deref(), Some("55P03" | "40P01" | "40001"))
+}
+
+/// Counts tries. There is never a last one without a limit.
+#[derive(Debug)]
+pub struct Tries {
+    limits: Limits,
+    lock_timeout: Duration,
+    tried: u32,
+    deadline: Instant,
+}
+
+impl Tries {
+    /// Begins to count.
+    #[must_use]
+    pub fn new(limits: &Limits) -> Self {
+        Self {
+            lock_timeout: limits.lock_timeout,
+            limits: limits.clone(),
+            tried: 0,
+            deadline: Instant::now() + limits.lock_budget,
+        }
+    }
+
+    /// The `lock_timeout` of the try at hand.
+    #[must_use]
+    pub fn lock_timeout(&self) -> Duration {
+        self.lock_timeout
+    }
+
+    /// How many tries have failed.
+    #[must_use]
+    pub fn failed(&self) -> u32 {
+        self.tried
+    }
+
+    /// Waits for the next try. `false` when there is none left.
+    ///
+    /// # Errors
+    /// [`Error::Interrupted`].
+    pub async fn next(&mut self, cancel: &CancellationToken) -> Result<bool> {
+        self.tried += 1;
+        // Jitter: two that got into each other's way must not meet again.
+        let pause = self.lock_timeout.mul_f64(PAUSE * (0.5 + fastrand::f64()));
+        if self.tried >= self.limits.lock_tries || Instant::now() + pause > self.deadline {
+            return Ok(false);
+        }
+        self.lock_timeout = self.lock_timeout.mul_f64(GROWTH).min(self.limits.lock_timeout_most);
+        tokio::select! {
+            () = tokio::time::sleep(pause) => Ok(true),
+            () = cancel.cancelled() => Err(Error::Interrupted),
+        }
+    }
+}

@@ -1,0 +1,247 @@
+//! Dump, read the dump, prove it, and only then call it a backup.
+
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use chrono::Utc;
+
+use super::failure::BackupError;
+use super::manifest::{DUMP_FOLDER, FORMAT, Manifest, TableEntry};
+use super::proof;
+use crate::context::Context;
+use crate::error::{Error, Result};
+use crate::event::{BackupDone, EventKind, Progress, milliseconds};
+use crate::postgres::catalog;
+use crate::postgres::contents::{self, Columns, Fingerprint, TableName};
+use crate::postgres::history::History;
+use crate::postgres::query::Stopped;
+use crate::postgres::session::Session;
+use crate::postgres::tools::{Invocation, Tools};
+use crate::target::Target;
+
+/// Ends the name of a folder that is not a backup yet.
+const PARTIAL_SUFFIX: &str = ".partial";
+
+/// gzip level 1: level 6, pg_dump's default, costs several times the CPU and is hardly smaller.
+const COMPRESSION: &str = "--compress=1";
+
+/// How long the dump waits for a lock before it gives up rather than queue in front of others.
+const LOCK_WAIT: &str = "--lock-wait-timeout=10s";
+
+/// The compressed dump was never seen to be larger than the database; half of it is usual.
+const EXPECTED_SHARE: u64 = 2;
+
+/// What is known of the source.
+struct Source {
+    target: Target,
+    tables: Columns,
+    manifest: ManifestHead,
+    bytes: u64,
+}
+
+/// The part of the manifest that comes from the source's catalogs.
+struct ManifestHead {
+    server: crate::postgres::version::Version,
+    encoding: String,
+    migration: Option<i64>,
+    roles: Vec<String>,
+    extensions: Vec<String>,
+}
+
+/// Makes a backup of the context's target below the configured folder.
+///
+/// # Errors
+/// [`BackupError`], or pg_dump's complaint. Whatever was written is removed.
+pub async fn make(cx: &mut Context) -> Result<(PathBuf, Manifest)> {
+    let source = observe(cx).await?;
+    let tools = cx.tools(source.manifest.server).await?;
+    let folder = cx.workspace.config.backup.to.join(source.target.name());
+    std::fs::create_dir_all(&folder).map_err(Error::io("create", &folder))?;
+    // pg_dump out of an image is given the same path, so it must be a whole one.
+    let folder = folder.canonicalize().map_err(Error::io("find", &folder))?;
+    sweep_partial(&folder)?;
+    look_for_room(&folder, source.bytes)?;
+    let name = format!("{}-{}", crate::run::timestamp(), source.target.database().replace('/', "_"));
+    let partial = Partial::create(folder.join(format!("{name}{PARTIAL_SUFFIX}")))?;
+
+    let began = Instant::now();
+    let made_at = Utc::now();
+    dump(cx, &tools, &source, &partial.path.join(DUMP_FOLDER)).await?;
+    let dump_ms = milliseconds(began);
+
+    let began = Instant::now();
+    let (files, tables, proof) = proof::prove(cx, &tools, &partial.path, &source.tables, &source.manifest.roles, &source.manifest.encoding, source.bytes).await?;
+    let proof_ms = milliseconds(began);
+
+    let manifest = Manifest {
+        format: FORMAT,
+        run_id: cx.run_id.clone(),
+        made_at,
+        target: source.target.name().to_owned(),
+        address: source.target.address(),
+        database: source.target.database().to_owned(),
+        server: source.manifest.server,
+        client: tools.version(),
+        encoding: source.manifest.encoding,
+        commit: cx.workspace.commit.clone(),
+        migration: source.manifest.migration,
+        roles: source.manifest.roles,
+        extensions: source.manifest.extensions,
+        files,
+        tables: table_entries(tables),
+        proof,
+    };
+    manifest.write(&partial.path)?;
+    let finished = folder.join(name);
+    partial.finish(&finished)?;
+    cx.events.emit(EventKind::Backup(BackupDone {
+        path: finished.display().to_string(),
+        bytes: manifest.bytes(),
+        tables: manifest.tables.len(),
+        rows: manifest.rows(),
+        dump_ms,
+        proof_ms,
+    }));
+    Ok((finished, manifest))
+}
+
+fn table_entries(tables: Vec<(TableName, Fingerprint)>) -> Vec<TableEntry> {
+    tables
+        .into_iter()
+        .map(|(name, fingerprint)| TableEntry {
+            name,
+            rows: fingerprint.rows,
+            fingerprint: format!("{:032x}", fingerprint.sum),
+        })
+        .collect()
+}
+
+async fn observe(cx: &Context) -> Result<Source> {
+    let mut session = cx.connect_and_tell("backup").await?;
+    let overview = catalog::overview(&mut session).await?;
+    let history = History::read(&mut session, &cx.workspace.config.history_table).await?;
+    // Our own tables and sqlx's are in the dump as well.
+    let tables = contents::all_tables(&mut session).await?;
+    let source = Source {
+        target: session.target().clone(),
+        tables,
+        bytes: overview.size,
+        manifest: ManifestHead {
+            server: session.version(),
+            encoding: encoding(&mut session).await?,
+            migration: history.latest_finished(),
+            roles: catalog::roles(&mut session).await?,
+            extensions: catalog::extensions(&mut session).await?,
+        },
+    };
+    session.close().await;
+    Ok(source)
+}
+
+async fn encoding(session: &mut Session) -> Result<String> {
+    let rows = session
+        .fetch_text("SELECT pg_encoding_to_char(encoding) FROM pg_database WHERE datname = current_database()", 1)
+        .await
+        .map_err(Stopped::doing("look at the database's encoding"))?;
+    Ok(rows.rows.into_iter().next().and_then(|mut row| row.swap_remove(0)).unwrap_or_else(|| "UTF8".into()))
+}
+
+async fn dump(cx: &Context, tools: &Tools, source: &Source, into: &Path) -> Result<()> {
+    let arguments = [
+        "--format=directory".to_owned(),
+        format!("--file={}", into.display()),
+        format!("--jobs={}", cx.workspace.config.backup.jobs.max(1)),
+        COMPRESSION.to_owned(),
+        LOCK_WAIT.to_owned(),
+        "--no-password".to_owned(),
+        "--no-sync".to_owned(),
+    ];
+    let parent = into.parent();
+    let invocation =
+        Invocation { program: "pg_dump", arguments: &arguments, target: &source.target, purpose: "backup", folder: parent };
+    let work = tools.run(&invocation, &cx.cancel);
+    let mut work = std::pin::pin!(work);
+    let mut tick = tokio::time::interval(std::time::Duration::from_millis(250));
+    loop {
+        tokio::select! {
+            done = &mut work => return done.map(drop),
+            _ = tick.tick() => {
+                let written = size_of(into);
+                cx.events.emit(EventKind::Progress(Progress {
+                    unit: "bytes".into(),
+                    done: written,
+                    total: None,
+                    what: "pg_dump".into(),
+                }));
+            }
+        }
+    }
+}
+
+fn size_of(folder: &Path) -> u64 {
+    std::fs::read_dir(folder)
+        .map(|entries| entries.filter_map(|entry| Some(entry.ok()?.metadata().ok()?.len())).sum())
+        .unwrap_or_default()
+}
+
+fn look_for_room(folder: &Path, database: u64) -> Result<()> {
+    let stat = rustix::fs::statvfs(folder).map_err(|error| Error::io("look at the space of", folder)(error.into()))?;
+    let free = stat.f_bavail.saturating_mul(stat.f_frsize);
+    let needed = database / EXPECTED_SHARE;
+    if free < needed {
+        let megabytes = |bytes: u64| bytes / 1_000_000;
+        return Err(BackupError::NoRoom { folder: folder.into(), free: megabytes(free), needed: megabytes(needed) }.into());
+    }
+    Ok(())
+}
+
+/// What runs that were killed left behind. A folder of a run that goes on is locked by its process.
+fn sweep_partial(folder: &Path) -> Result<()> {
+    for entry in std::fs::read_dir(folder).map_err(Error::io("read", folder))? {
+        let path = entry.map_err(Error::io("read", folder))?.path();
+        let partial = path.to_str().is_some_and(|path| path.ends_with(PARTIAL_SUFFIX));
+        let owner = std::fs::read_to_string(owner_file(&path)).unwrap_or_default();
+        if partial && !crate::process::is_alive(&owner) {
+            let _ = std::fs::remove_dir_all(&path);
+            let _ = std::fs::remove_file(owner_file(&path));
+        }
+    }
+    Ok(())
+}
+
+/// Beside the folder and not in it: what is in it belongs to the backup.
+fn owner_file(partial: &Path) -> PathBuf {
+    let mut path = partial.as_os_str().to_owned();
+    path.push(".owner");
+    path.into()
+}
+
+/// A folder that becomes a backup, or nothing.
+struct Partial {
+    path: PathBuf,
+    finished: bool,
+}
+
+impl Partial {
+    fn create(path: PathBuf) -> Result<Self> {
+        std::fs::write(owner_file(&path), crate::process::identity()).map_err(Error::io("write", owner_file(&path)))?;
+        let partial = Self { path, finished: false };
+        std::fs::create_dir(&partial.path).map_err(Error::io("create", &partial.path))?;
+        Ok(partial)
+    }
+
+    fn finish(mut self, to: &Path) -> Result<()> {
+        std::fs::rename(&self.path, to).map_err(Error::io("create", to))?;
+        self.finished = true;
+        Ok(())
+    }
+}
+
+impl Drop for Partial {
+    fn drop(&mut self) {
+        if !self.finished {
+            let _ = std::fs::remove_dir_all(&self.path);
+        }
+        let _ = std::fs::remove_file(owner_file(&self.path));
+    }
+}

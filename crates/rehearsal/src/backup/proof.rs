@@ -1,0 +1,124 @@
+//! A backup is restored into a sandbox and compared, table by table, with the dump's own bytes.
+
+use std::path::{Path, PathBuf};
+
+use chrono::Utc;
+
+use super::failure::BackupError;
+use super::files;
+use super::manifest::{DUMP_FOLDER, FileEntry, Proof};
+use super::restore;
+use crate::context::Context;
+use crate::error::{Error, Result};
+use crate::postgres::contents::{self, Columns, Contents, Fingerprint, TableName};
+use crate::postgres::session::Session;
+use crate::postgres::tools::{Invocation, Tools};
+use crate::target::Target;
+
+/// The database in the sandbox that a backup is restored into to be proven.
+pub const PROOF_DATABASE: &str = "rehearsal_proof";
+
+/// What is in the dump, and that it was restored.
+type Proven = (Vec<FileEntry>, Vec<(TableName, Fingerprint)>, Proof);
+
+/// Proves the dump in `folder`. The restored database stays in the sandbox, for a rehearsal to go on
+/// with, until the next proof.
+pub(super) async fn prove(
+    cx: &mut Context,
+    tools: &Tools,
+    folder: &Path,
+    tables: &Columns,
+    roles: &[String],
+    encoding: &str,
+    bytes: u64,
+) -> Result<Proven> {
+    let dump = folder.join(DUMP_FOLDER);
+    let listing = list(cx, tools, &dump).await?;
+    let data = files::data_files(&listing, tables.keys());
+    let server = tools.version().major;
+    let not_proven = |error: Error| match error {
+        Error::Interrupted => Error::Interrupted,
+        other => BackupError::NotProven { reason: other.to_string() }.into(),
+    };
+    cx.sandbox(Some(server), Some(bytes)).await.map_err(not_proven)?;
+    let jobs = cx.workspace.config.backup.jobs.max(1);
+    let cancel = cx.cancel.clone();
+    let sandbox = cx.running_sandbox().ok_or_else(|| BackupError::NotProven { reason: "no sandbox runs".into() })?;
+    sandbox.drop_database(PROOF_DATABASE, &cancel).await.map_err(not_proven)?;
+    sandbox.create_roles(roles, &cancel).await.map_err(not_proven)?;
+    let copy = sandbox.create_database(PROOF_DATABASE, Some(encoding), &cancel).await.map_err(not_proven)?;
+    let restoring = restore::run(tools, &dump, &copy, jobs, &cancel);
+    let reading = read_dump(folder.to_owned(), dump.clone(), data.clone());
+    // The dump is read while it is restored; both are needed in any case.
+    let (restored, read) = tokio::join!(restoring, reading);
+    restored.map_err(not_proven)?;
+    let (entries, expected) = read.map_err(not_proven)?;
+    let found = restored_contents(&copy, tables, &cancel).await.map_err(not_proven)?;
+    compare(tables, &expected, &found)?;
+    let proof = Proof {
+        restored_into: sandbox.version(),
+        provider: sandbox.provider().into(),
+        at: Utc::now(),
+        compared: "rows and contents of every table".into(),
+    };
+    Ok((entries, expected.into_iter().collect(), proof))
+}
+
+async fn list(cx: &Context, tools: &Tools, dump: &Path) -> Result<String> {
+    let arguments = ["--list".to_owned(), dump.display().to_string()];
+    let invocation =
+        Invocation { program: "pg_restore", arguments: &arguments, target: cx.target()?, purpose: "list", folder: Some(dump) };
+    let output = tools.run(&invocation, &cx.cancel).await?;
+    Ok(String::from_utf8_lossy(&output).into_owned())
+}
+
+async fn read_dump(
+    folder: PathBuf,
+    dump: PathBuf,
+    data: std::collections::BTreeMap<TableName, u64>,
+) -> Result<(Vec<FileEntry>, Contents)> {
+    let work = move || {
+        let entries = files::list(&folder)?
+            .iter()
+            .map(|path| files::digest(&folder, path))
+            .collect::<Result<Vec<_>>>()?;
+        let contents = data
+            .into_iter()
+            .map(|(table, id)| Ok((table, files::table(&dump, id)?)))
+            .collect::<Result<Contents>>()?;
+        Ok((entries, contents))
+    };
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => done,
+        Err(error) => Err(BackupError::NotProven { reason: error.to_string() }.into()),
+    }
+}
+
+async fn restored_contents(
+    copy: &Target,
+    tables: &Columns,
+    cancel: &tokio_util::sync::CancellationToken,
+) -> Result<Contents> {
+    let mut session = Session::connect(copy, "proof", cancel).await?;
+    let found = contents::read_all(&mut session, tables).await?;
+    session.close().await;
+    Ok(found)
+}
+
+fn compare(tables: &Columns, expected: &Contents, found: &Contents) -> Result<()> {
+    let mut differences = Vec::new();
+    for table in tables.keys() {
+        match (expected.get(table), found.get(table)) {
+            (None, _) => differences.push(format!("{table} is not in the dump")),
+            (Some(_), None) => differences.push(format!("{table} is not in the restored copy")),
+            (Some(dumped), Some(restored)) if dumped.rows != restored.rows => {
+                differences.push(format!("{table}: {} rows dumped, {} restored", dumped.rows, restored.rows));
+            }
+            (Some(dumped), Some(restored)) if dumped.sum != restored.sum => {
+                differences.push(format!("{table}: {} rows, but not with the same contents", dumped.rows));
+            }
+            _ => {}
+        }
+    }
+    if differences.is_empty() { Ok(()) } else { Err(BackupError::Wrong { differences }.into()) }
+}

@@ -1,0 +1,334 @@
+//! `rehearsal.toml`: what the user wrote.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use crate::apply::Limits;
+use crate::postgres::history::DEFAULT_TABLE;
+
+/// The file's name, in the workspace's root.
+pub const FILE_NAME: &str = "rehearsal.toml";
+
+/// All of `rehearsal.toml`. Without the file, everything is at its default.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// The folder of the migrations.
+    pub migrations: PathBuf,
+    /// The folder of the checks.
+    pub checks: PathBuf,
+    /// The folder of the fixtures.
+    pub fixtures: PathBuf,
+    /// The target that is meant when none is named.
+    pub default_target: String,
+    /// The databases that somebody depends on.
+    pub targets: BTreeMap<String, TargetConfig>,
+    /// The releases, oldest first.
+    pub releases: Vec<Release>,
+    /// Throwaway servers.
+    pub sandbox: SandboxConfig,
+    /// PostgreSQL's programs on this machine.
+    pub postgres: PostgresConfig,
+    /// Backups.
+    pub backup: BackupConfig,
+    /// Records of runs.
+    pub records: RecordsConfig,
+    /// How long things may take.
+    pub limits: Limits,
+    /// sqlx's history table; `sqlx.toml` decides it, if there is one.
+    #[serde(skip)]
+    pub history_table: String,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            migrations: "migrations".into(),
+            checks: "migrations/checks".into(),
+            fixtures: "migrations/fixtures".into(),
+            default_target: "dev".into(),
+            targets: BTreeMap::new(),
+            releases: Vec::new(),
+            sandbox: SandboxConfig::default(),
+            postgres: PostgresConfig::default(),
+            backup: BackupConfig::default(),
+            records: RecordsConfig::default(),
+            limits: Limits::default(),
+            history_table: DEFAULT_TABLE.into(),
+        }
+    }
+}
+
+/// `[targets.NAME]`
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TargetConfig {
+    /// The environment variable that holds its URL; by default `NAME_DATABASE_URL`, and
+    /// `DATABASE_URL` for the default target.
+    pub url_env: Option<String>,
+    /// Destructive acts on it must be confirmed.
+    pub protected: bool,
+}
+
+/// `[[releases]]`: a stretch of the migrations that goes out together.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Release {
+    /// Its name.
+    pub name: String,
+    /// The newest version of the release before; 0 when there is none.
+    pub after: i64,
+    /// Its own newest version.
+    pub to: i64,
+}
+
+/// `[sandbox]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SandboxConfig {
+    /// `auto`, `docker`, `local` or `embedded`.
+    pub provider: crate::providers::Choice,
+    /// The major version when no target decides it.
+    pub postgres: Option<u32>,
+    /// An image instead of the official one (PostGIS, Timescale …).
+    pub image: Option<String>,
+    /// How long a start may take.
+    #[serde(with = "humantime_serde")]
+    pub start_limit: Duration,
+}
+
+impl Default for SandboxConfig {
+    fn default() -> Self {
+        Self {
+            provider: crate::providers::Choice::default(),
+            postgres: None,
+            image: None,
+            // A cold container on a busy CI machine was seen to take 20 s.
+            start_limit: Duration::from_secs(60),
+        }
+    }
+}
+
+/// `[postgres]`
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct PostgresConfig {
+    /// Folders with PostgreSQL programs, looked at before all others.
+    pub programs: Vec<PathBuf>,
+}
+
+/// `[backup]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct BackupConfig {
+    /// The folder that gets a folder per target.
+    pub to: PathBuf,
+    /// How many connections pg_dump and pg_restore use.
+    pub jobs: usize,
+}
+
+impl Default for BackupConfig {
+    fn default() -> Self {
+        Self { to: "backups".into(), jobs: 2 }
+    }
+}
+
+/// `[records]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RecordsConfig {
+    /// The folder.
+    pub to: PathBuf,
+}
+
+impl Default for RecordsConfig {
+    fn default() -> Self {
+        Self { to: ".rehearsal/records".into() }
+    }
+}
+
+/// Why the configuration cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// It cannot be read.
+    #[error("cannot read {}: {source}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// The system's words.
+        source: std::io::Error,
+    },
+    /// It does not say what it must.
+    #[error("{}: {reason}", path.display())]
+    Malformed {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, with its line.
+        reason: String,
+    },
+    /// No such release.
+    #[error("there is no release `{name}`; rehearsal.toml knows: {known}")]
+    UnknownRelease {
+        /// What was asked for.
+        name: String,
+        /// What there is.
+        known: String,
+    },
+    /// There is nothing to rehearse.
+    #[error("there is no migration to rehearse in {}", folder.display())]
+    NothingToRehearse {
+        /// The migrations folder.
+        folder: PathBuf,
+    },
+}
+
+impl ConfigError {
+    /// What to do next.
+    #[must_use]
+    pub fn hint(&self) -> String {
+        match self {
+            Self::Unreadable { .. } => "name another file with --config, or restore this one".into(),
+            Self::Malformed { .. } => "mend that line; the README lists what may stand in the file".into(),
+            Self::UnknownRelease { .. } => "add a [[releases]] table with name, after and to".into(),
+            Self::NothingToRehearse { .. } => "add a migration: `cargo xtask sqlx migrate add -r NAME`".into(),
+        }
+    }
+}
+
+impl Config {
+    /// Reads the configuration of the workspace at `root`: `rehearsal.toml` (or `file`), and what
+    /// sqlx's own `sqlx.toml` says of the history table.
+    ///
+    /// # Errors
+    /// [`ConfigError`]; a file that was named must be there.
+    pub fn load(root: &Path, file: Option<&Path>) -> Result<Self, ConfigError> {
+        let path = file.map_or_else(|| root.join(FILE_NAME), Path::to_owned);
+        let mut config = match std::fs::read_to_string(&path) {
+            Ok(text) => toml::from_str::<Self>(&text)
+                .map_err(|error| ConfigError::Malformed { path: path.clone(), reason: one_line(&error, &text) })?,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound && file.is_none() => Self::default(),
+            Err(source) => return Err(ConfigError::Unreadable { path, source }),
+        };
+        for release in &config.releases {
+            if release.after >= release.to {
+                let reason = format!("release `{}`: `after` must be less than `to`", release.name);
+                return Err(ConfigError::Malformed { path, reason });
+            }
+        }
+        if let Some(table) = sqlx_history_table(root)? {
+            config.history_table = table;
+        }
+        for folder in [&mut config.migrations, &mut config.checks, &mut config.fixtures, &mut config.backup.to, &mut config.records.to] {
+            // A path in the file is meant from the workspace's root; messages keep it short there.
+            if folder.is_relative() && root != Path::new(".") {
+                *folder = root.join(&*folder);
+            }
+        }
+        Ok(config)
+    }
+
+    /// The release of that name; without a name the newest one, if any is configured.
+    ///
+    /// # Errors
+    /// [`ConfigError::UnknownRelease`].
+    pub fn release(&self, name: Option<&str>) -> Result<Option<&Release>, ConfigError> {
+        let Some(name) = name else { return Ok(self.releases.last()) };
+        match self.releases.iter().find(|release| release.name == name) {
+            Some(release) => Ok(Some(release)),
+            None => Err(ConfigError::UnknownRelease {
+                name: name.into(),
+                known: list(self.releases.iter().map(|release| release.name.as_str())),
+            }),
+        }
+    }
+
+    /// The environment variable that holds a target's URL, and the target's settings.
+    ///
+    /// # Errors
+    /// [`crate::target::TargetError::Unknown`].
+    pub fn target(&self, name: &str) -> Result<(String, TargetConfig), crate::target::TargetError> {
+        let settings = match self.targets.get(name) {
+            Some(settings) => settings.clone(),
+            None if name == self.default_target => TargetConfig::default(),
+            None => {
+                return Err(crate::target::TargetError::Unknown {
+                    name: name.into(),
+                    known: list(self.targets.keys().map(String::as_str)),
+                });
+            }
+        };
+        let variable = settings.url_env.clone().unwrap_or_else(|| {
+            if name == self.default_target {
+                "DATABASE_URL".into()
+            } else {
+                format!("{}_DATABASE_URL", name.to_uppercase().replace('-', "_"))
+            }
+        });
+        Ok((variable, settings))
+    }
+}
+
+fn list<'a>(names: impl Iterator<Item = &'a str>) -> String {
+    let names: Vec<&str> = names.collect();
+    if names.is_empty() { "none".into() } else { names.join(", ") }
+}
+
+fn one_line(error: &toml::de::Error, text: &str) -> String {
+    let line = error.span().map(|span| text[..span.start.min(text.len())].matches('\n').count() + 1);
+    let message = error.message().replace('\n', " ");
+    line.map_or_else(|| message.clone(), |line| format!("line {line}: {message}"))
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct SqlxToml {
+    migrate: SqlxMigrate,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default, rename_all = "kebab-case")]
+struct SqlxMigrate {
+    table_name: Option<String>,
+}
+
+/// sqlx reads `sqlx.toml` when it compiles and in its CLI; a migrator made at run time does not.
+fn sqlx_history_table(root: &Path) -> Result<Option<String>, ConfigError> {
+    let path = root.join("sqlx.toml");
+    match std::fs::read_to_string(&path) {
+        Ok(text) => toml::from_str::<SqlxToml>(&text)
+            .map(|file| file.migrate.table_name)
+            .map_err(|error| ConfigError::Malformed { reason: one_line(&error, &text), path }),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(ConfigError::Unreadable { path, source }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wrong_key_is_told_with_its_line() {
+        let root = tempfile::tempdir().expect("temporary folder");
+        std::fs::write(root.path().join(FILE_NAME), "default_target = \"x\"\n\n[backup]\nfolder = \"b\"\n").expect("written");
+        let error = Config::load(root.path(), None).expect_err("refused").to_string();
+        assert!(error.contains("line 4: unknown field `folder`"), "{error}");
+    }
+
+    #[test]
+    fn a_target_has_its_variable() {
+        let root = tempfile::tempdir().expect("temporary folder");
+        let text = "[targets.staging]\nprotected = true\n[targets.production]\nurl_env = \"PROD\"\n";
+        std::fs::write(root.path().join(FILE_NAME), text).expect("written");
+        let config = Config::load(root.path(), None).expect("loads");
+        let variable = |name: &str| config.target(name).map(|(variable, _)| variable).map_err(|error| error.to_string());
+        assert_eq!(variable("dev"), Ok("DATABASE_URL".into()));
+        assert_eq!(variable("staging"), Ok("STAGING_DATABASE_URL".into()));
+        assert_eq!(variable("production"), Ok("PROD".into()));
+        assert_eq!(variable("prod"), Err("there is no target `prod`; rehearsal.toml knows: production, staging".into()));
+    }
+}

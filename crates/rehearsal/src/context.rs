@@ -1,0 +1,281 @@
+//! What a step may touch: the database it works on, tools, throwaway servers, and who hears of it.
+//!
+//! There is no field that says whether this is a rehearsal. A step works on [`Context::target`],
+//! which is a sandbox or production; that is decided by the list of steps, not by a step.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::backup::manifest::Manifest;
+use crate::check::Check;
+use crate::config::Config;
+use crate::error::{Error, Result};
+use crate::event::{Emitter, EventKind};
+use crate::postgres::contents::{Columns, Contents};
+use crate::postgres::programs;
+use crate::postgres::schema::Schema;
+use crate::postgres::session::Session;
+use crate::postgres::tools::{Invocation, ToolError, Tools, choose};
+use crate::postgres::version::Version;
+use crate::providers::{self, Choice, Request, Sandbox, docker};
+use crate::source::MigrationSet;
+use crate::target::Target;
+
+/// What the library needs to know of the machine. The shell looks it up.
+#[derive(Debug, Clone)]
+pub struct Environment {
+    /// The folders of `PATH`.
+    pub path: Vec<PathBuf>,
+    /// Folders with PostgreSQL programs that the user names.
+    pub program_folders: Vec<PathBuf>,
+    /// A folder for what is made once: `~/.cache/rehearsal`.
+    pub cache: PathBuf,
+    /// A folder for what is thrown away: `TMPDIR`.
+    pub temporary: PathBuf,
+}
+
+/// The workspace: its configuration, migrations and checks.
+#[derive(Debug, Clone)]
+pub struct Workspace {
+    /// Its configuration.
+    pub config: Config,
+    /// Its migrations.
+    pub migrations: MigrationSet,
+    /// Its checks.
+    pub checks: Vec<Check>,
+    /// The commit it stands at.
+    pub commit: Option<String>,
+}
+
+impl Workspace {
+    /// Reads migrations and checks of a configured workspace.
+    ///
+    /// # Errors
+    /// When a file is missing or malformed.
+    pub fn load(config: Config, commit: Option<String>) -> Result<Self> {
+        let migrations = MigrationSet::from_folder(&config.migrations)?;
+        let checks = crate::check::from_folder(&config.checks)?;
+        Ok(Self { config, migrations, checks, commit })
+    }
+}
+
+/// What becomes of a sandbox when the run ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Keep {
+    /// It is removed.
+    Never,
+    /// It is kept when a step failed.
+    OnFailure,
+    /// It is kept.
+    Always,
+}
+
+/// What the user chose for this run.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Which provider.
+    pub provider: Choice,
+    /// An image of the user's own.
+    pub image: Option<String>,
+    /// What becomes of the sandbox.
+    pub keep: Keep,
+    /// How many rows fixtures make.
+    pub rows: u64,
+    /// Nobody else writes to the database meanwhile, so what the tables hold can be compared.
+    pub alone: bool,
+}
+
+/// What was seen of a database, to be compared with later.
+#[derive(Debug, Clone, Default)]
+pub struct Observation {
+    /// What the checks found.
+    pub checks: BTreeMap<String, Seen>,
+    /// The schema.
+    pub schema: Option<Schema>,
+    /// The tables' columns.
+    pub columns: Columns,
+    /// What the tables held.
+    pub contents: Option<Contents>,
+    /// When and where it was seen, if not in this run.
+    pub origin: Option<String>,
+}
+
+/// What one check's query gave.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Seen {
+    /// For people, shortened.
+    pub found: String,
+    /// Over all rows.
+    pub digest: String,
+}
+
+/// See the module.
+pub struct Context {
+    /// Names the run.
+    pub run_id: String,
+    /// The workspace.
+    pub workspace: Arc<Workspace>,
+    /// The machine.
+    pub environment: Environment,
+    /// The user's choices.
+    pub settings: Settings,
+    /// Who hears of it.
+    pub events: Emitter,
+    /// The user's wish to stop.
+    pub cancel: CancellationToken,
+    /// What `audit` saw.
+    pub before: Option<Observation>,
+    /// The backup that was made last, and its folder.
+    pub backup: Option<(PathBuf, Manifest)>,
+    target: Option<Target>,
+    sandbox: Option<Sandbox>,
+}
+
+/// Size that is assumed when there is nothing to go by.
+const UNKNOWN_BYTES: u64 = 64 << 20;
+
+/// About what a row of fixtures takes, its share of the other tables and indexes included.
+const BYTES_PER_FIXTURE_ROW: u64 = 1_000;
+
+impl Context {
+    /// A context on that target, or on none yet.
+    #[must_use]
+    pub fn new(
+        run_id: String,
+        workspace: Arc<Workspace>,
+        environment: Environment,
+        settings: Settings,
+        events: Emitter,
+        cancel: CancellationToken,
+        target: Option<Target>,
+    ) -> Self {
+        Self {
+            run_id,
+            workspace,
+            environment,
+            settings,
+            events,
+            cancel,
+            before: None,
+            backup: None,
+            target,
+            sandbox: None,
+        }
+    }
+
+    /// The database that steps work on.
+    ///
+    /// # Errors
+    /// When the list of steps forgot to provide one.
+    pub fn target(&self) -> Result<&Target> {
+        self.target.as_ref().ok_or_else(|| {
+            crate::target::TargetError::NoUrl { name: "sandbox".into(), variable: "DATABASE_URL".into() }.into()
+        })
+    }
+
+    /// From now on, steps work on that database.
+    pub fn enter(&mut self, target: Target) {
+        self.target = Some(target);
+    }
+
+    /// Opens a connection to the target.
+    ///
+    /// # Errors
+    /// When there is none to be had.
+    pub async fn connect(&self, purpose: &str) -> Result<Session> {
+        Session::connect(self.target()?, purpose, &self.cancel).await
+    }
+
+    /// Opens a connection and tells who answered.
+    ///
+    /// # Errors
+    /// As [`Context::connect`].
+    pub async fn connect_and_tell(&self, purpose: &str) -> Result<Session> {
+        let session = self.connect(purpose).await?;
+        self.events.emit(EventKind::Connected {
+            target: session.target().name().to_owned(),
+            address: session.target().address(),
+            server: session.version(),
+        });
+        Ok(session)
+    }
+
+    /// The sandbox of this run; started when it is first asked for. `major` is a must, if given;
+    /// `bytes` is about what it is going to hold.
+    ///
+    /// # Errors
+    /// When no provider can serve.
+    pub async fn sandbox(&mut self, major: Option<u32>, bytes: Option<u64>) -> Result<&Sandbox> {
+        if self.sandbox.is_none() {
+            let config = &self.workspace.config.sandbox;
+            let request = Request {
+                major,
+                preferred: config.postgres,
+                image: self.settings.image.clone().or_else(|| config.image.clone()),
+                start_limit: config.start_limit,
+                expected_bytes: bytes.unwrap_or(UNKNOWN_BYTES),
+            };
+            let sandbox =
+                providers::start(self.settings.provider, &request, &self.environment, &self.events, &self.cancel).await?;
+            self.sandbox = Some(sandbox);
+        }
+        self.sandbox.as_ref().ok_or_else(|| providers::SandboxError::None { reasons: Vec::new() }.into())
+    }
+
+    /// The sandbox, if one runs.
+    #[must_use]
+    pub fn running_sandbox(&self) -> Option<&Sandbox> {
+        self.sandbox.as_ref()
+    }
+
+    /// Hands the sandbox over, to be removed or kept.
+    pub fn take_sandbox(&mut self) -> Option<Sandbox> {
+        self.sandbox.take()
+    }
+
+    /// About how many bytes that many rows of fixtures are.
+    #[must_use]
+    pub fn bytes_of_fixtures(&self) -> u64 {
+        UNKNOWN_BYTES + self.settings.rows.saturating_mul(BYTES_PER_FIXTURE_ROW)
+    }
+
+    /// Client programs that fit a server: this machine's, the running sandbox's, or an image's.
+    ///
+    /// # Errors
+    /// [`ToolError::NoFit`] with what was found.
+    pub async fn tools(&self, server: Version) -> Result<Tools> {
+        let of_sandbox = self.sandbox.as_ref().map(Sandbox::tools);
+        if let Some(tools) = of_sandbox.filter(|tools| crate::postgres::tools::fits(tools.version(), server)) {
+            return Ok(tools.clone());
+        }
+        let installations = programs::find(&self.environment.program_folders, &self.environment.path);
+        if let Some(tools) = choose(&installations, server) {
+            return Ok(tools);
+        }
+        let mut found: Vec<String> = installations.iter().map(|installation| installation.version.to_string()).collect();
+        match self.tools_of_image(server).await {
+            Ok(tools) if crate::postgres::tools::fits(tools.version(), server) => return Ok(tools),
+            Ok(tools) => found.push(tools.describe()),
+            Err(Error::Interrupted) => return Err(Error::Interrupted),
+            Err(error) => found.push(error.to_string()),
+        }
+        Err(ToolError::NoFit { server, found: found.join(", ") }.into())
+    }
+
+    async fn tools_of_image(&self, server: Version) -> Result<Tools> {
+        let image = docker::official_image(server.major);
+        let engine = docker::engine().await?;
+        docker::ensure_image(&engine, &image).await?;
+        let unknown = Tools::Image { image: image.clone(), version: server };
+        let arguments = ["--version".to_owned()];
+        let target = self.target()?;
+        let invocation =
+            Invocation { program: "pg_dump", arguments: &arguments, target, purpose: "version", folder: None };
+        let output = unknown.run(&invocation, &self.cancel).await?;
+        let version = String::from_utf8_lossy(&output).parse().unwrap_or(Version { major: 0, minor: 0 });
+        Ok(Tools::Image { image, version })
+    }
+}

@@ -1,0 +1,168 @@
+//! What can go wrong, each with what to do about it and the exit code it ends in.
+
+use std::path::PathBuf;
+
+use crate::apply::StatementError;
+use crate::backup::BackupError;
+use crate::check::CheckError;
+use crate::config::ConfigError;
+use crate::plan::Refusal;
+use crate::postgres::{BusyError, ConnectError, QueryError, ToolError};
+use crate::providers::SandboxError;
+use crate::source::SourceError;
+use crate::target::TargetError;
+
+/// The library's result.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// How a run ended, as a process tells it to its caller.
+///
+/// The numbers are public: scripts and workflows branch on them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// It was tried and did not work.
+    Failed,
+    /// The command line, the configuration or the environment is not usable.
+    Usage,
+    /// A gate or a check said no. Nothing was changed after that.
+    Refused,
+    /// The database is busy or cannot be reached. Trying again may help.
+    Busy,
+    /// Stopped half-way; the same command goes on from there.
+    Resumable,
+    /// Interrupted by the user, and cleaned up.
+    Interrupted,
+}
+
+impl Kind {
+    /// Exit code of a run that did what it was asked to, or found nothing to do.
+    pub const EXIT_DONE: u8 = 0;
+
+    /// The process exit code: 1 failed, 2 usage, 3 refused, 4 busy, 5 resumable,
+    /// 130 interrupted (128 + SIGINT, the shells' convention).
+    #[must_use]
+    pub const fn exit_code(self) -> u8 {
+        match self {
+            Self::Failed => 1,
+            Self::Usage => 2,
+            Self::Refused => 3,
+            Self::Busy => 4,
+            Self::Resumable => 5,
+            Self::Interrupted => 130,
+        }
+    }
+}
+
+/// Any failure of this library.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// `rehearsal.toml` cannot be used.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// A database URL cannot be used, or there is none.
+    #[error(transparent)]
+    Target(#[from] TargetError),
+    /// The migrations folder cannot be used.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    /// A checks file cannot be used, or checks failed.
+    #[error(transparent)]
+    Check(#[from] CheckError),
+    /// The planner refused.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// No connection.
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    /// Somebody else holds what is needed.
+    #[error(transparent)]
+    Busy(#[from] BusyError),
+    /// A query of our own failed.
+    #[error(transparent)]
+    Query(#[from] QueryError),
+    /// A statement of a migration failed.
+    #[error(transparent)]
+    Statement(#[from] Box<StatementError>),
+    /// No throwaway server.
+    #[error(transparent)]
+    Sandbox(#[from] SandboxError),
+    /// A PostgreSQL program is missing, does not fit, or failed.
+    #[error(transparent)]
+    Tool(#[from] ToolError),
+    /// A backup could not be made, proven or restored.
+    #[error(transparent)]
+    Backup(#[from] BackupError),
+    /// The file system said no.
+    #[error("cannot {doing} {}: {source}", path.display())]
+    Io {
+        /// What was tried, as a verb: "write", "read", "create".
+        doing: &'static str,
+        /// The file or folder.
+        path: PathBuf,
+        /// The system's words.
+        source: std::io::Error,
+    },
+    /// The user asked to stop.
+    #[error("interrupted; what was running was cancelled and its locks were released")]
+    Interrupted,
+}
+
+impl Error {
+    /// An [`Error::Io`] from its parts, for `map_err`.
+    pub fn io(
+        doing: &'static str,
+        path: impl Into<PathBuf>,
+    ) -> impl FnOnce(std::io::Error) -> Self {
+        let path = path.into();
+        move |source| Self::Io {
+            doing,
+            path,
+            source,
+        }
+    }
+
+    /// Which exit code this ends in.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::Config(_) | Self::Target(_) => Kind::Usage,
+            Self::Source(error) => error.kind(),
+            Self::Check(error) => error.kind(),
+            Self::Refused(refusal) => refusal.kind(),
+            Self::Connect(error) => error.kind(),
+            Self::Busy(_) => Kind::Busy,
+            Self::Query(error) => error.kind(),
+            Self::Statement(error) => error.kind(),
+            Self::Sandbox(error) => error.kind(),
+            Self::Tool(error) => error.kind(),
+            Self::Backup(error) => error.kind(),
+            Self::Io { .. } => Kind::Failed,
+            Self::Interrupted => Kind::Interrupted,
+        }
+    }
+
+    /// What to do next, as one line.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Config(error) => Some(error.hint()),
+            Self::Target(error) => Some(error.hint()),
+            Self::Source(error) => Some(error.hint()),
+            Self::Check(error) => Some(error.hint()),
+            Self::Refused(refusal) => Some(refusal.hint()),
+            Self::Connect(error) => Some(error.hint()),
+            Self::Busy(error) => Some(error.hint()),
+            Self::Query(error) => Some(error.hint()),
+            Self::Statement(error) => Some(error.hint()),
+            Self::Sandbox(error) => Some(error.hint()),
+            Self::Tool(error) => Some(error.hint()),
+            Self::Backup(error) => Some(error.hint()),
+            Self::Io { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => {
+                Some("free some disk space and run the same command again".into())
+            }
+            Self::Io { .. } => Some("check that the path exists and may be used by you".into()),
+            Self::Interrupted => Some("run the same command again; it starts from what the database says".into()),
+        }
+    }
+}

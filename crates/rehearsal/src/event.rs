@@ -1,0 +1,375 @@
+//! All that a run says while it runs. The record and every report are made from these.
+
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use crate::check::{Expectation, Severity};
+use crate::plan::Direction;
+use crate::postgres::version::Version;
+use crate::statement::{ClassLabel, Mode};
+
+/// Version of the event format; it goes up when a field changes its meaning or goes away.
+pub const FORMAT: u32 = 1;
+
+/// Something that happened, and when.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Event {
+    /// [`FORMAT`].
+    pub format: u32,
+    /// By this machine's clock.
+    pub at: DateTime<Utc>,
+    /// What.
+    #[serde(flatten)]
+    pub kind: EventKind,
+}
+
+/// What happened.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum EventKind {
+    /// The first event: what is going to be done.
+    RunStarted(RunStarted),
+    /// The database that the next steps work on is known.
+    Connected {
+        /// The target's name.
+        target: String,
+        /// Where it is, without a password.
+        address: String,
+        /// The server's version.
+        server: Version,
+    },
+    /// A step begins.
+    StepStarted {
+        /// Its place in the list, from 0.
+        index: usize,
+    },
+    /// How far the running step is. Not kept in the record.
+    Progress(Progress),
+    /// A throwaway server runs.
+    SandboxStarted {
+        /// Which provider gave it.
+        provider: String,
+        /// Its version.
+        server: Version,
+        /// Why this provider, when others were tried.
+        reasons: Vec<String>,
+        /// From the wish to the first answer.
+        duration_ms: u64,
+    },
+    /// A migration file begins.
+    FileStarted {
+        /// Its version.
+        version: i64,
+        /// There or back.
+        direction: Direction,
+        /// Its path.
+        path: String,
+        /// How it is run.
+        mode: Mode,
+        /// An earlier run stopped in it.
+        resumes: bool,
+    },
+    /// A statement ended.
+    Statement(StatementDone),
+    /// A migration file is done, and recorded in the history.
+    FileFinished {
+        /// Its version.
+        version: i64,
+        /// There or back.
+        direction: Direction,
+        /// How long all of it took.
+        duration_ms: u64,
+    },
+    /// A check was run.
+    Check(CheckDone),
+    /// A backup was made and proven.
+    Backup(BackupDone),
+    /// A figure worth keeping.
+    Figure {
+        /// Its name.
+        name: String,
+        /// Its value, with its unit.
+        value: String,
+    },
+    /// A sentence for people.
+    Note {
+        /// How much it matters.
+        level: Level,
+        /// The sentence.
+        text: String,
+    },
+    /// A step ended.
+    StepFinished {
+        /// Its place in the list.
+        index: usize,
+        /// How.
+        outcome: Outcome,
+        /// Its main figure, or the reason why it was skipped or failed.
+        summary: String,
+        /// How long it took.
+        duration_ms: u64,
+    },
+    /// The last event.
+    RunFinished(RunFinished),
+}
+
+/// See [`EventKind::RunStarted`].
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct RunStarted {
+    /// Names this run.
+    pub run_id: String,
+    /// The command: `rehearse`, `migrate` …
+    pub command: String,
+    /// The target's name; `sandbox` when there is none.
+    pub target: String,
+    /// The release, if one was named.
+    pub release: Option<String>,
+    /// The version of this tool.
+    pub tool: String,
+    /// The commit of the workspace, `-dirty` appended when it has changes.
+    pub commit: Option<String>,
+    /// The steps, in order.
+    pub steps: Vec<StepName>,
+}
+
+/// A step as it is announced.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct StepName {
+    /// One word.
+    pub name: String,
+    /// What it does, as a short phrase.
+    pub title: String,
+}
+
+/// See [`EventKind::Progress`].
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Progress {
+    /// What is counted: "rows", "bytes".
+    pub unit: String,
+    /// How many so far.
+    pub done: u64,
+    /// How many there will be, as far as that is known.
+    pub total: Option<u64>,
+    /// What is being worked on.
+    pub what: String,
+}
+
+/// See [`EventKind::Statement`].
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct StatementDone {
+    /// The file's version.
+    pub version: i64,
+    /// There or back.
+    pub direction: Direction,
+    /// Its number in the file, from 1.
+    pub number: usize,
+    /// Its line in the file, from 1.
+    pub line: usize,
+    /// How it was run.
+    pub class: ClassLabel,
+    /// Its first words.
+    pub summary: String,
+    /// Rows it touched, by the server's word.
+    pub rows: u64,
+    /// How many batches, if it was batched.
+    pub batches: Option<u64>,
+    /// The longest batch, if it was batched.
+    pub longest_batch_ms: Option<u64>,
+    /// Tries that ended in a lock timeout or a deadlock before.
+    pub retries: u32,
+    /// How long it took.
+    pub duration_ms: u64,
+    /// It had been done by an earlier run, and was passed over.
+    pub already_done: bool,
+}
+
+/// See [`EventKind::Check`].
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct CheckDone {
+    /// Its name.
+    pub name: String,
+    /// What it had to give.
+    pub expectation: Expectation,
+    /// What a failure means.
+    pub severity: Severity,
+    /// How it came out.
+    pub outcome: CheckOutcome,
+    /// What was found, shortened.
+    pub found: String,
+    /// Digest over all rows that were found, to compare with.
+    pub digest: Option<String>,
+    /// What was found before the release, where that is something else.
+    pub before: Option<String>,
+    /// How long its query took.
+    pub duration_ms: u64,
+    /// File and line.
+    pub place: String,
+}
+
+/// How a check came out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CheckOutcome {
+    /// It holds.
+    Passed,
+    /// It does not hold.
+    Failed,
+    /// It could not be judged; never the same as passed.
+    NotJudged,
+    /// It has nothing to hold: its figures are in the record.
+    Reported,
+}
+
+/// See [`EventKind::Backup`].
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct BackupDone {
+    /// Its folder.
+    pub path: String,
+    /// Size of its files.
+    pub bytes: u64,
+    /// How many tables.
+    pub tables: usize,
+    /// Rows in all of them.
+    pub rows: u64,
+    /// How long the dump took.
+    pub dump_ms: u64,
+    /// How long restoring and comparing took.
+    pub proof_ms: u64,
+}
+
+/// How much a note matters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Level {
+    /// Good to know.
+    Info,
+    /// Look at this.
+    Warn,
+}
+
+/// How a step or a run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outcome {
+    /// Done.
+    Done,
+    /// Done, with something to look at.
+    Warned,
+    /// Not done, for a reason that is no failure.
+    Skipped,
+    /// Tried, and failed.
+    Failed,
+    /// A gate or a check said no.
+    Refused,
+    /// The user interrupted it.
+    Interrupted,
+}
+
+impl Outcome {
+    /// One word.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Warned => "warned",
+            Self::Skipped => "skipped",
+            Self::Failed => "failed",
+            Self::Refused => "refused",
+            Self::Interrupted => "interrupted",
+        }
+    }
+}
+
+/// See [`EventKind::RunFinished`].
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct RunFinished {
+    /// How.
+    pub outcome: Outcome,
+    /// What the process ends with.
+    pub exit_code: u8,
+    /// How long all of it took.
+    pub duration_ms: u64,
+    /// What went wrong, and what to do about it.
+    pub error: Option<ErrorText>,
+    /// What to run next.
+    pub next: Option<String>,
+}
+
+/// An error for people.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ErrorText {
+    /// What happened.
+    pub message: String,
+    /// What to do.
+    pub hint: Option<String>,
+}
+
+/// Takes events and does something with them.
+pub trait Reporter: Send {
+    /// Takes one.
+    ///
+    /// # Errors
+    /// When it can no longer write; it is then left out, and the others go on.
+    fn report(&mut self, event: &Event) -> io::Result<()>;
+}
+
+/// Gives events to all reporters. Clones give to the same ones.
+#[derive(Clone, Default)]
+pub struct Emitter {
+    audience: Arc<Mutex<Audience>>,
+}
+
+#[derive(Default)]
+struct Audience {
+    reporters: Vec<Box<dyn Reporter>>,
+    failures: Vec<String>,
+}
+
+impl Emitter {
+    /// An emitter that nobody listens to yet.
+    #[must_use]
+    pub fn new(reporters: Vec<Box<dyn Reporter>>) -> Self {
+        Self { audience: Arc::new(Mutex::new(Audience { reporters, failures: Vec::new() })) }
+    }
+
+    /// Says it to everybody.
+    pub fn emit(&self, kind: EventKind) {
+        let event = Event { format: FORMAT, at: Utc::now(), kind };
+        let mut audience = self.audience.lock().unwrap_or_else(PoisonError::into_inner);
+        let Audience { reporters, failures } = &mut *audience;
+        // One sick reporter does not silence the others.
+        reporters.retain_mut(|reporter| match reporter.report(&event) {
+            Ok(()) => true,
+            Err(error) => {
+                failures.push(error.to_string());
+                false
+            }
+        });
+    }
+
+    /// What reporters that could no longer write said.
+    #[must_use]
+    pub fn failures(&self) -> Vec<String> {
+        self.audience.lock().unwrap_or_else(PoisonError::into_inner).failures.clone()
+    }
+
+    /// A sentence that is good to know.
+    pub fn info(&self, text: impl Into<String>) {
+        self.emit(EventKind::Note { level: Level::Info, text: text.into() });
+    }
+
+    /// A sentence to look at.
+    pub fn warn(&self, text: impl Into<String>) {
+        self.emit(EventKind::Note { level: Level::Warn, text: text.into() });
+    }
+}
+
+/// Milliseconds since then.
+#[must_use]
+pub fn milliseconds(since: std::time::Instant) -> u64 {
+    u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX)
+}

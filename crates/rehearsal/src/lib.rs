@@ -1,0 +1,42 @@
+//! Rehearse the migration on a copy. Prove the way back. Then run the very same steps for real.
+//!
+//! ```text
+//!  config + target ─▶ observe ─▶ plan ─▶ run(steps) ─▶ events ─▶ record ─▶ reports
+//!        │                │         │         │            │          │
+//!   config.rs        postgres/   plan.rs    run.rs      event.rs   record.rs
+//!   target.rs        source.rs              steps/                  report/
+//! ```
+//!
+//! * [`source::MigrationSet`] is a folder of sqlx migrations, read strictly; [`statement`] splits a
+//!   file into statements with a real parser.
+//! * [`plan`] is pure: migrations and history in, a [`plan::Plan`] or a [`plan::Refusal`] out.
+//! * [`run::run`] is the one loop: it announces its [`steps`], runs them, and ends with one terminal event.
+//! * A [`steps::Step`] works on whatever database the [`context::Context`] holds. It cannot tell a
+//!   sandbox from production, so what was rehearsed is what is run.
+//! * [`providers`] start throwaway servers; [`backup`] makes backups that count only once restored.
+//! * [`event`]s are all that a run says; the [`record::Record`] and every [`report`] are made from them.
+//!
+//! The library prints nothing and asks no terminal: the shell that embeds it does.
+
+pub mod apply;
+pub mod backup;
+pub mod check;
+pub mod config;
+pub mod context;
+pub mod error;
+pub mod event;
+pub mod plan;
+pub mod postgres;
+pub mod process;
+pub mod providers;
+pub mod record;
+pub mod report;
+pub mod run;
+pub mod source;
+pub mod startup;
+pub mod statement;
+pub mod steps;
+pub mod store;
+pub mod target;
+
+pub use error::{Error, Kind, Result};

@@ -1,0 +1,413 @@
+//! What a run is going to do, decided before anything is written.
+//!
+//! Pure: migrations and the recorded history in, a [`Plan`] or a [`Refusal`] out. Only this module
+//! makes a [`Plan`], so whatever runs has been checked.
+
+use std::path::PathBuf;
+
+use crate::error::Kind;
+use crate::postgres::history::{Applied, History};
+use crate::source::{Migration, MigrationSet, SourceError};
+use crate::statement::{Parsed, parse};
+
+/// There or back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Direction {
+    /// The up file.
+    Up,
+    /// The down file.
+    Down,
+}
+
+impl Direction {
+    /// As the journal writes it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Up => "up",
+            Self::Down => "down",
+        }
+    }
+}
+
+/// One file to run.
+#[derive(Debug, Clone)]
+pub struct PlannedFile {
+    /// Its version.
+    pub version: i64,
+    /// Its description.
+    pub description: String,
+    /// What sqlx keeps of its up file.
+    pub checksum: Vec<u8>,
+    /// There or back.
+    pub direction: Direction,
+    /// Its statements.
+    pub script: Parsed,
+    /// An earlier run stopped in it; this one goes on.
+    pub resumes: bool,
+}
+
+/// The files of a run, in order. Made by [`up`] and [`down`] only.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    files: Vec<PlannedFile>,
+    notes: Vec<String>,
+}
+
+impl Plan {
+    /// The files, in the order in which they run.
+    #[must_use]
+    pub fn files(&self) -> &[PlannedFile] {
+        &self.files
+    }
+
+    /// What a reader should know: line ends that differ, files sent whole …
+    #[must_use]
+    pub fn notes(&self) -> &[String] {
+        &self.notes
+    }
+
+    /// Nothing to do.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.files.is_empty()
+    }
+}
+
+/// Why no plan can be made. Nothing was changed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// A file is no longer what was applied.
+    #[error("{} was edited after it was applied (its checksum is not the recorded one)", path.display())]
+    Edited {
+        /// Its version.
+        version: i64,
+        /// The file.
+        path: PathBuf,
+    },
+    /// An applied version has no file.
+    #[error("version {version} ({description}) is applied, but the migrations folder has no file for it")]
+    MissingFile {
+        /// The version.
+        version: i64,
+        /// What the history calls it.
+        description: String,
+    },
+    /// A pending version is older than an applied one.
+    #[error("version {version} is pending although {latest} is applied already: it would run out of order")]
+    OutOfOrder {
+        /// The pending version.
+        version: i64,
+        /// The newest applied one.
+        latest: i64,
+    },
+    /// A half-applied version that is not ours to finish.
+    #[error("version {version} is recorded as not finished, and the journal does not know how far it came")]
+    Dirty {
+        /// The version.
+        version: i64,
+    },
+    /// A rollback stopped half-way.
+    #[error("a rollback of version {version} stopped half-way")]
+    RollbackUnfinished {
+        /// The version.
+        version: i64,
+    },
+    /// A migration stopped half-way.
+    #[error("the migration to version {version} stopped half-way")]
+    MigrationUnfinished {
+        /// The version.
+        version: i64,
+    },
+    /// There is no way back.
+    #[error("version {version} has no down file: it cannot be rolled back by a migration")]
+    NoDown {
+        /// The version.
+        version: i64,
+    },
+    /// No such version.
+    #[error("there is no version {version} {place}")]
+    UnknownVersion {
+        /// What was asked for.
+        version: i64,
+        /// Where it was looked for.
+        place: &'static str,
+    },
+    /// More steps than there are.
+    #[error("only {applied} versions are applied, {asked} cannot be rolled back")]
+    TooManySteps {
+        /// How many there are.
+        applied: usize,
+        /// How many were asked for.
+        asked: usize,
+    },
+    /// A file holds what cannot run.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    /// The database is not fit for a release right now.
+    #[error("the database is not ready: {}", reasons.join("; "))]
+    NotReady {
+        /// One phrase each.
+        reasons: Vec<String>,
+        /// What to do.
+        remedy: String,
+    },
+    /// Somebody must say yes.
+    #[error("{what} on the protected target `{target}` needs a confirmation")]
+    Unconfirmed {
+        /// What is about to happen.
+        what: String,
+        /// The target.
+        target: String,
+    },
+}
+
+impl Refusal {
+    /// How a run that meets it ends.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::Source(error) => error.kind(),
+            Self::UnknownVersion { .. } | Self::TooManySteps { .. } => Kind::Usage,
+            Self::RollbackUnfinished { .. } | Self::MigrationUnfinished { .. } => Kind::Resumable,
+            _ => Kind::Refused,
+        }
+    }
+
+    /// What to do next.
+    #[must_use]
+    pub fn hint(&self) -> String {
+        match self {
+            Self::Edited { path, .. } => format!(
+                "restore {} as it was applied (git log -p on it shows how), and put the change into a new migration",
+                path.display()
+            ),
+            Self::MissingFile { .. } => {
+                "check out the commit that has the file; what was applied must stay in the folder".into()
+            }
+            Self::OutOfOrder { version, .. } => {
+                format!("give version {version} a number after the newest one")
+            }
+            Self::Dirty { version } => format!(
+                "another tool stopped in it: look what version {version} left behind, mend it by hand, then set or delete its row in _sqlx_migrations"
+            ),
+            Self::RollbackUnfinished { .. } => {
+                "run `cargo xtask rollback` with the same target: it goes on where it stopped".into()
+            }
+            Self::MigrationUnfinished { .. } => {
+                "run `cargo xtask migrate` with the same target: it goes on where it stopped".into()
+            }
+            Self::NoDown { version } => format!(
+                "restore a backup (`cargo xtask restore`), or write a down file for version {version}"
+            ),
+            Self::UnknownVersion { .. } => "`cargo xtask status` lists the versions".into(),
+            Self::TooManySteps { .. } => "`cargo xtask status` lists what is applied".into(),
+            Self::Source(error) => error.hint(),
+            Self::NotReady { remedy, .. } => remedy.clone(),
+            Self::Unconfirmed { target, .. } => {
+                format!("at a terminal type the name `{target}` when asked; elsewhere add --yes")
+            }
+        }
+    }
+}
+
+/// Where a rollback ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Back {
+    /// This many versions less.
+    Steps(usize),
+    /// This version is the newest that stays; 0 keeps none.
+    To(i64),
+}
+
+/// What the comparison of files and history says, before a direction is chosen.
+fn validate(set: &MigrationSet, history: &History, notes: &mut Vec<String>) -> Result<(), Refusal> {
+    for applied in history.iter() {
+        let Some(migration) = set.get(applied.version) else {
+            return Err(Refusal::MissingFile {
+                version: applied.version,
+                description: applied.description.clone(),
+            });
+        };
+        if migration.up.checksum == applied.checksum {
+            continue;
+        }
+        if !migration.differs_only_in_line_ends(&applied.checksum) {
+            return Err(Refusal::Edited {
+                version: applied.version,
+                path: migration.up.path.clone(),
+            });
+        }
+        notes.push(format!(
+            "{} differs from what was applied in its line ends only; accepted",
+            migration.up.path.display()
+        ));
+    }
+    Ok(())
+}
+
+fn planned(
+    migration: &Migration,
+    direction: Direction,
+    resumes: bool,
+    notes: &mut Vec<String>,
+) -> Result<PlannedFile, Refusal> {
+    let source = match direction {
+        Direction::Up => &migration.up,
+        Direction::Down => migration
+            .down
+            .as_ref()
+            .ok_or(Refusal::NoDown { version: migration.version })?,
+    };
+    let script = parse(source)?;
+    if let Some(reason) = &script.unparsed {
+        notes.push(format!(
+            "{}: the parser does not understand it ({reason}), so it is sent whole",
+            script.path.display()
+        ));
+    }
+    Ok(PlannedFile {
+        version: migration.version,
+        description: migration.description.clone(),
+        checksum: migration.up.checksum.clone(),
+        direction,
+        script,
+        resumes,
+    })
+}
+
+/// The versions that are pending, up to and including `to`.
+///
+/// # Errors
+/// A [`Refusal`] when files and history disagree.
+pub fn up(set: &MigrationSet, history: &History, to: Option<i64>) -> Result<Plan, Refusal> {
+    let mut notes = Vec::new();
+    validate(set, history, &mut notes)?;
+    if let Some(version) = to
+        && set.get(version).is_none()
+    {
+        return Err(Refusal::UnknownVersion { version, place: "in the migrations folder" });
+    }
+    if let Some(unfinished) = history.unfinished() {
+        let version = unfinished.version;
+        match history.unfinished_direction() {
+            Some(Direction::Up) => {}
+            Some(Direction::Down) => return Err(Refusal::RollbackUnfinished { version }),
+            None => return Err(Refusal::Dirty { version }),
+        }
+    }
+    let latest = history.latest_finished();
+    let mut files = Vec::new();
+    for migration in set.iter().filter(|migration| to.is_none_or(|to| migration.version <= to)) {
+        match history.get(migration.version) {
+            Some(Applied { success: true, .. }) => {}
+            Some(Applied { success: false, .. }) => {
+                files.push(planned(migration, Direction::Up, true, &mut notes)?);
+            }
+            None => {
+                if let Some(latest) = latest.filter(|latest| *latest > migration.version) {
+                    return Err(Refusal::OutOfOrder { version: migration.version, latest });
+                }
+                files.push(planned(migration, Direction::Up, false, &mut notes)?);
+            }
+        }
+    }
+    Ok(Plan { files, notes })
+}
+
+/// The versions to undo, newest first.
+///
+/// # Errors
+/// A [`Refusal`] when files and history disagree, or when one of them has no down file: it is
+/// refused whole, before the first is undone.
+pub fn down(set: &MigrationSet, history: &History, back: Back) -> Result<Plan, Refusal> {
+    let mut notes = Vec::new();
+    validate(set, history, &mut notes)?;
+    let mut unfinished = None;
+    if let Some(row) = history.unfinished() {
+        let version = row.version;
+        match history.unfinished_direction() {
+            // A migration that stopped half-way can be finished, or undone from where it stands only
+            // by hand: its down file expects all of its up file.
+            Some(Direction::Up) => return Err(Refusal::MigrationUnfinished { version }),
+            Some(Direction::Down) => unfinished = Some(version),
+            None => return Err(Refusal::Dirty { version }),
+        }
+    }
+    let applied: Vec<i64> = history.iter().map(|applied| applied.version).collect();
+    let undone: Vec<i64> = match back {
+        Back::Steps(steps) if steps > applied.len() => {
+            return Err(Refusal::TooManySteps { applied: applied.len(), asked: steps });
+        }
+        Back::Steps(steps) => applied.iter().rev().take(steps).copied().collect(),
+        Back::To(version) if version != 0 && !applied.contains(&version) => {
+            return Err(Refusal::UnknownVersion { version, place: "among the applied ones" });
+        }
+        Back::To(version) => applied.iter().rev().filter(|v| **v > version).copied().collect(),
+    };
+    let mut files = Vec::new();
+    for version in undone {
+        // `validate` has seen a file for every applied version.
+        if let Some(migration) = set.get(version) {
+            let resumes = unfinished == Some(version);
+            files.push(planned(migration, Direction::Down, resumes, &mut notes)?);
+        }
+    }
+    Ok(Plan { files, notes })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn set(versions: &[i64]) -> MigrationSet {
+        let folder = tempfile::tempdir().expect("temporary folder");
+        for version in versions {
+            std::fs::write(folder.path().join(format!("{version}_m.up.sql")), format!("select {version};")).expect("written");
+            std::fs::write(folder.path().join(format!("{version}_m.down.sql")), "select 1;").expect("written");
+        }
+        MigrationSet::from_folder(folder.path()).expect("reads")
+    }
+
+    fn history(set: &MigrationSet, versions: &[i64]) -> History {
+        History::for_tests(versions.iter().map(|&version| Applied {
+            version,
+            description: "m".into(),
+            success: true,
+            checksum: set.get(version).map_or_else(Vec::new, |m| m.up.checksum.clone()),
+        }))
+    }
+
+    #[test]
+    fn an_older_pending_version_is_refused() {
+        let set = set(&[1, 2, 3]);
+        let error = up(&set, &history(&set, &[1, 3]), None).expect_err("refused");
+        assert!(matches!(error, Refusal::OutOfOrder { version: 2, latest: 3 }), "{error}");
+    }
+
+    #[test]
+    fn an_applied_version_without_a_file_is_refused() {
+        let set = set(&[1]);
+        let error = up(&set, &history(&set, &[1, 9]), None).expect_err("refused");
+        assert!(matches!(error, Refusal::MissingFile { version: 9, .. }), "{error}");
+    }
+
+    proptest! {
+        /// Up and then down by as many steps plans the same files, in the opposite order.
+        #[test]
+        fn down_undoes_what_up_did(total in 1usize..12, applied in 0usize..12) {
+            let applied = applied.min(total);
+            let versions: Vec<i64> = (1..=i64::try_from(total).expect("small")).collect();
+            let set = set(&versions);
+            let there = up(&set, &history(&set, &versions[..applied]), None).expect("planned");
+            let back = down(&set, &history(&set, &versions), Back::Steps(total - applied)).expect("planned");
+            let mut there: Vec<i64> = there.files().iter().map(|file| file.version).collect();
+            there.reverse();
+            let back: Vec<i64> = back.files().iter().map(|file| file.version).collect();
+            prop_assert_eq!(there, back);
+        }
+    }
+}

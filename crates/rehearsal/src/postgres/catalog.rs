@@ -1,0 +1,190 @@
+//! Questions to PostgreSQL's own catalogs.
+
+use sqlx::Row;
+
+use super::query::Stopped;
+use super::session::Session;
+use crate::error::Result;
+
+/// An index as the catalog has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Index {
+    /// `schema.name`, quoted where it must be.
+    pub name: String,
+    /// The planner may use it, and its uniqueness holds.
+    pub valid: bool,
+}
+
+/// A session that has been in one transaction for long.
+#[derive(Debug, Clone)]
+pub struct LongTransaction {
+    /// pid, application, user, age, and the first words of its query.
+    pub description: String,
+}
+
+/// The index of that name (as written in SQL, quotes included) on that table.
+///
+/// # Errors
+/// The server's; a name that is none.
+pub async fn index(session: &mut Session, name: &str, table: &str) -> Result<Option<Index>, Stopped> {
+    // An index lives in its table's schema; parse_ident unquotes and folds as the parser does.
+    let query = sqlx::query(
+        "SELECT i.indexrelid::regclass::text, i.indisvalid FROM pg_index i \
+         JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_class t ON t.oid = to_regclass($2) \
+         WHERE c.relname = (SELECT p[array_upper(p, 1)] FROM parse_ident($1) p) AND c.relnamespace = t.relnamespace",
+    )
+    .bind(name)
+    .bind(table);
+    first_index(session, query).await
+}
+
+/// The index of that name, schema-qualified or found by the search path.
+///
+/// # Errors
+/// The server's.
+pub async fn index_by_name(session: &mut Session, name: &str) -> Result<Option<Index>, Stopped> {
+    let query = sqlx::query(
+        "SELECT i.indexrelid::regclass::text, i.indisvalid FROM pg_index i WHERE i.indexrelid = to_regclass($1)",
+    )
+    .bind(name);
+    first_index(session, query).await
+}
+
+async fn first_index(
+    session: &mut Session,
+    query: sqlx::query::Query<'_, sqlx::Postgres, sqlx::postgres::PgArguments>,
+) -> Result<Option<Index>, Stopped> {
+    let rows = session.fetch_bound(query).await?;
+    Ok(rows.first().map(|row| Index { name: row.get(0), valid: row.get(1) }))
+}
+
+/// Indexes that a failed CREATE INDEX CONCURRENTLY left behind.
+///
+/// # Errors
+/// The server's.
+pub async fn invalid_indexes(session: &mut Session) -> Result<Vec<String>> {
+    let query = "SELECT indexrelid::regclass::text FROM pg_index WHERE NOT indisvalid ORDER BY 1";
+    let rows = session.fetch_text(query, usize::MAX).await.map_err(Stopped::doing("look for invalid indexes"))?;
+    Ok(rows.rows.into_iter().filter_map(|mut row| row.swap_remove(0)).collect())
+}
+
+/// What is known of a batch's key: the column's type and whether it can be NULL, and about how many
+/// rows its table has.
+#[derive(Debug, Clone)]
+pub struct KeyColumn {
+    /// The type, as a cast writes it.
+    pub type_name: String,
+    /// Some rows may have no key.
+    pub nullable: bool,
+    /// The planner's estimate of the table's rows.
+    pub estimated_rows: Option<u64>,
+    /// A btree index opens with it.
+    pub indexed: bool,
+}
+
+/// Looks a batch's key up; names as written in SQL.
+///
+/// # Errors
+/// The server's.
+pub async fn key_column(session: &mut Session, table: &str, key: &str) -> Result<Option<KeyColumn>, Stopped> {
+    let query = sqlx::query(
+        "SELECT format_type(a.atttypid, a.atttypmod), NOT a.attnotnull, c.reltuples::float8, \
+                EXISTS (SELECT FROM pg_index i JOIN pg_class ic ON ic.oid = i.indexrelid JOIN pg_am m ON m.oid = ic.relam \
+                        WHERE i.indrelid = c.oid AND i.indisvalid AND i.indkey[0] = a.attnum AND m.amname = 'btree' AND i.indpred IS NULL) \
+         FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND NOT a.attisdropped \
+         WHERE c.oid = to_regclass($1) AND a.attname = (SELECT p[1] FROM parse_ident($2) p)",
+    )
+    .bind(table)
+    .bind(key);
+    let rows = session.fetch_bound(query).await?;
+    Ok(rows.first().map(|row| {
+        let tuples: f64 = row.get(2);
+        KeyColumn {
+            type_name: row.get(0),
+            nullable: row.get(1),
+            // -1 means: never counted.
+            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "an estimate, checked for its sign")]
+            estimated_rows: (tuples > 0.0).then_some(tuples as u64),
+            indexed: row.get(3),
+        }
+    }))
+}
+
+/// Transactions that have been open for longer than `seconds`, oldest first, without ours.
+///
+/// # Errors
+/// The server's.
+pub async fn long_transactions(session: &mut Session, seconds: u32) -> Result<Vec<LongTransaction>> {
+    let query = sqlx::query(
+        "SELECT format('pid %s, %s, user %s, open for %s, %s: %s', pid, coalesce(nullif(application_name, ''), 'unnamed'), \
+                usename, justify_interval(date_trunc('second', clock_timestamp() - xact_start)), state, \
+                left(regexp_replace(regexp_replace(query, '''[^'']*''', '''…''', 'g'), '\\s+', ' ', 'g'), 80)) \
+         FROM pg_stat_activity \
+         WHERE xact_start < clock_timestamp() - make_interval(secs => $1) AND pid <> pg_backend_pid() \
+           AND datname = current_database() AND backend_type = 'client backend' \
+         ORDER BY xact_start LIMIT 10",
+    )
+    .bind(f64::from(seconds));
+    let rows = session.fetch_bound(query).await.map_err(Stopped::doing("look for long transactions"))?;
+    Ok(rows.iter().map(|row| LongTransaction { description: row.get(0) }).collect())
+}
+
+/// What a migrating role needs, and what a reader wants to know of a database.
+#[derive(Debug, Clone)]
+pub struct Overview {
+    /// `pg_database_size`, bytes.
+    pub size: u64,
+    /// The role may create tables in the schema that new tables go to.
+    pub may_create: bool,
+    /// That schema.
+    pub schema: Option<String>,
+    /// The role.
+    pub role: String,
+    /// Tables in it that the role neither owns nor is a member of the owner of.
+    pub foreign_tables: Vec<String>,
+}
+
+/// Reads the [`Overview`].
+///
+/// # Errors
+/// The server's.
+pub async fn overview(session: &mut Session) -> Result<Overview> {
+    let query = sqlx::query(
+        "SELECT pg_database_size(current_database()), current_schema(), \
+                coalesce(has_schema_privilege(current_schema(), 'CREATE'), false), current_user::text, \
+                ARRAY(SELECT c.oid::regclass::text FROM pg_class c \
+                      WHERE c.relkind IN ('r', 'p') AND c.relnamespace = current_schema()::regnamespace \
+                        AND NOT pg_has_role(c.relowner, 'USAGE') ORDER BY 1)",
+    );
+    let rows = session.fetch_bound(query).await.map_err(Stopped::doing("look at the database"))?;
+    let row = rows.first().ok_or_else(|| {
+        Stopped::doing("look at the database")(Stopped::Failed(sqlx::Error::RowNotFound))
+    })?;
+    Ok(Overview {
+        size: u64::try_from(row.get::<i64, _>(0)).unwrap_or_default(),
+        schema: row.get(1),
+        may_create: row.get(2),
+        role: row.get(3),
+        foreign_tables: row.get(4),
+    })
+}
+
+/// Roles other than PostgreSQL's own; a dump names them as owners and grantees.
+///
+/// # Errors
+/// The server's.
+pub async fn roles(session: &mut Session) -> Result<Vec<String>> {
+    let query = "SELECT rolname FROM pg_roles WHERE rolname !~ '^pg_' ORDER BY 1";
+    let rows = session.fetch_text(query, usize::MAX).await.map_err(Stopped::doing("list the roles"))?;
+    Ok(rows.rows.into_iter().filter_map(|mut row| row.swap_remove(0)).collect())
+}
+
+/// Installed extensions with their versions, without plpgsql.
+///
+/// # Errors
+/// The server's.
+pub async fn extensions(session: &mut Session) -> Result<Vec<String>> {
+    let query = "SELECT extname || ' ' || extversion FROM pg_extension WHERE extname <> 'plpgsql' ORDER BY 1";
+    let rows = session.fetch_text(query, usize::MAX).await.map_err(Stopped::doing("list the extensions"))?;
+    Ok(rows.rows.into_iter().filter_map(|mut row| row.swap_remove(0)).collect())
+}

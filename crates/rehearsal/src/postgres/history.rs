@@ -1,0 +1,179 @@
+//! sqlx's own table of applied migrations, byte for byte as sqlx writes it.
+
+use std::time::Duration;
+
+use sqlx::Row;
+use sqlx::migrate::{Migrate, MigrateError};
+
+use super::journal;
+use super::query::{QueryError, Stopped};
+use super::session::Session;
+use crate::error::{Error, Result};
+use crate::plan::Direction;
+
+/// sqlx's default table.
+pub const DEFAULT_TABLE: &str = "_sqlx_migrations";
+
+/// A row of the history.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Applied {
+    /// The migration's version.
+    pub version: i64,
+    /// Its description.
+    pub description: String,
+    /// False while a file that is not one transaction runs, and after it stopped half-way.
+    pub success: bool,
+    /// sqlx's checksum of the up file.
+    pub checksum: Vec<u8>,
+}
+
+/// What has been applied, and what our journal knows of what is not finished.
+#[derive(Debug, Clone, Default)]
+pub struct History {
+    rows: Vec<Applied>,
+    unfinished_direction: Option<Direction>,
+}
+
+impl History {
+    /// Reads it. A database without the table has no history; nothing is created.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub async fn read(session: &mut Session, table: &str) -> Result<Self> {
+        let doing = || Stopped::doing("read the migration history");
+        let exists = sqlx::query("SELECT to_regclass($1) IS NOT NULL").bind(table);
+        let rows = session.fetch_bound(exists).await.map_err(doing())?;
+        if !rows.first().is_some_and(|row| row.get::<bool, _>(0)) {
+            return Ok(Self::default());
+        }
+        let select = format!("SELECT version, description, success, checksum FROM {table} ORDER BY version");
+        let rows = session
+            .fetch_bound(sqlx::query(sqlx::AssertSqlSafe(select)))
+            .await
+            .map_err(doing())?
+            .iter()
+            .map(|row| Applied {
+                version: row.get(0),
+                description: row.get(1),
+                success: row.get(2),
+                checksum: row.get(3),
+            })
+            .collect();
+        let mut history = Self { rows, unfinished_direction: None };
+        if let Some(version) = history.unfinished().map(|row| row.version) {
+            history.unfinished_direction = journal::unfinished_direction(session, version).await?;
+        }
+        Ok(history)
+    }
+
+    /// The rows by version.
+    pub fn iter(&self) -> impl Iterator<Item = &Applied> {
+        self.rows.iter()
+    }
+
+    /// The row of that version.
+    #[must_use]
+    pub fn get(&self, version: i64) -> Option<&Applied> {
+        self.rows.iter().find(|row| row.version == version)
+    }
+
+    /// Whether that version is applied and finished.
+    #[must_use]
+    pub fn is_applied(&self, version: i64) -> bool {
+        self.get(version).is_some_and(|row| row.success)
+    }
+
+    /// The newest version that is finished.
+    #[must_use]
+    pub fn latest_finished(&self) -> Option<i64> {
+        self.rows.iter().filter(|row| row.success).map(|row| row.version).max()
+    }
+
+    /// The version that stopped half-way.
+    #[must_use]
+    pub fn unfinished(&self) -> Option<&Applied> {
+        self.rows.iter().find(|row| !row.success)
+    }
+
+    /// In which direction it stopped, when our journal knows.
+    #[must_use]
+    pub fn unfinished_direction(&self) -> Option<Direction> {
+        self.unfinished_direction
+    }
+
+    #[cfg(test)]
+    pub(crate) fn for_tests(rows: impl Iterator<Item = Applied>) -> Self {
+        Self { rows: rows.collect(), unfinished_direction: None }
+    }
+}
+
+/// Creates the table as sqlx creates it, by sqlx's own code.
+///
+/// # Errors
+/// When the role may not.
+pub async fn ensure_table(session: &mut Session, table: &str) -> Result<()> {
+    match session.connection().ensure_migrations_table(table).await {
+        Ok(()) => Ok(()),
+        Err(MigrateError::Execute(source)) => {
+            Err(QueryError { doing: format!("create {table}"), source }.into())
+        }
+        Err(other) => Err(Error::from(QueryError {
+            doing: format!("create {table}"),
+            source: sqlx::Error::Protocol(other.to_string()),
+        })),
+    }
+}
+
+/// Records a version, finished or as one that has only begun.
+///
+/// # Errors
+/// The server's.
+pub async fn insert(
+    session: &mut Session,
+    table: &str,
+    applied: &Applied,
+    execution_time: Option<Duration>,
+) -> Result<(), Stopped> {
+    let insert = format!(
+        "INSERT INTO {table} (version, description, success, checksum, execution_time) VALUES ($1, $2, $3, $4, $5)"
+    );
+    // sqlx writes -1 until the time is known, and nanoseconds after that.
+    let nanoseconds = execution_time.map_or(-1, |time| i64::try_from(time.as_nanos()).unwrap_or(i64::MAX));
+    let query = sqlx::query(sqlx::AssertSqlSafe(insert))
+        .bind(applied.version)
+        .bind(&applied.description)
+        .bind(applied.success)
+        .bind(&applied.checksum)
+        .bind(nanoseconds);
+    session.execute_bound(query).await.map(drop)
+}
+
+/// Marks a recorded version as finished, or as begun again.
+///
+/// # Errors
+/// The server's.
+pub async fn set_success(
+    session: &mut Session,
+    table: &str,
+    version: i64,
+    success: bool,
+    execution_time: Option<Duration>,
+) -> Result<(), Stopped> {
+    let update = format!(
+        "UPDATE {table} SET success = $2, execution_time = coalesce($3, execution_time) WHERE version = $1"
+    );
+    let nanoseconds = execution_time.map(|time| i64::try_from(time.as_nanos()).unwrap_or(i64::MAX));
+    let query =
+        sqlx::query(sqlx::AssertSqlSafe(update)).bind(version).bind(success).bind(nanoseconds);
+    session.execute_bound(query).await.map(drop)
+}
+
+/// Forgets a version that was undone.
+///
+/// # Errors
+/// The server's.
+pub async fn delete(session: &mut Session, table: &str, version: i64) -> Result<(), Stopped> {
+    let delete = format!("DELETE FROM {table} WHERE version = $1");
+    let query = sqlx::query(sqlx::AssertSqlSafe(delete)).bind(version);
+    session.execute_bound(query).await.map(drop)
+}

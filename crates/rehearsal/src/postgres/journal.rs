@@ -1,0 +1,193 @@
+//! What a file that is not one transaction has done so far.
+//!
+//! Schema `rehearsal` in the target, made when the first such file runs. A row per statement: its
+//! intent is written before, its completion after; a batch writes its checkpoint in its own
+//! transaction. So whatever stops a run, the next one knows where it stood.
+
+use sqlx::Row;
+
+use super::query::Stopped;
+use super::session::Session;
+use crate::error::Result;
+use crate::plan::Direction;
+
+/// The schema of our own tables. Comparisons of schema and data leave it out.
+pub const SCHEMA: &str = "rehearsal";
+
+const CREATE: &str = "\
+CREATE SCHEMA IF NOT EXISTS rehearsal;
+CREATE TABLE IF NOT EXISTS rehearsal.journal (
+    version bigint NOT NULL,
+    direction text NOT NULL CHECK (direction IN ('up', 'down')),
+    statement integer NOT NULL,
+    digest text NOT NULL,
+    run_id text NOT NULL,
+    state text NOT NULL CHECK (state IN ('started', 'done')),
+    rows_affected bigint NOT NULL DEFAULT 0,
+    checkpoint text,
+    upper_bound text,
+    started_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    finished_at timestamptz,
+    PRIMARY KEY (version, direction, statement)
+);
+COMMENT ON SCHEMA rehearsal IS 'How far migrations that are not one transaction have come; kept by rehearsal';";
+
+/// Where a statement stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// It has completed.
+    pub done: bool,
+    /// Digest of the statement's text: only the same statement can be resumed.
+    pub digest: String,
+    /// Rows so far.
+    pub rows: u64,
+    /// The last key of the last complete batch.
+    pub checkpoint: Option<String>,
+    /// The highest key when the batches began.
+    pub upper_bound: Option<String>,
+}
+
+/// Names one statement of one file in one direction.
+#[derive(Debug, Clone)]
+pub struct Place {
+    /// The file's version.
+    pub version: i64,
+    /// There or back.
+    pub direction: Direction,
+    /// The statement's number in the file.
+    pub statement: i32,
+}
+
+/// Creates the tables if they are not there.
+///
+/// # Errors
+/// When the role may not create a schema in this database.
+pub async fn ensure(session: &mut Session) -> Result<()> {
+    let exists = "SELECT to_regclass('rehearsal.journal')";
+    let doing = || Stopped::doing("create the journal (schema rehearsal)");
+    let rows = session.fetch_text(exists, 1).await.map_err(doing())?;
+    if rows.rows.first().is_some_and(|row| row[0].is_some()) {
+        return Ok(());
+    }
+    session.execute(CREATE).await.map_err(doing())?;
+    Ok(())
+}
+
+/// The direction in which a version stopped half-way, if this journal has it.
+///
+/// # Errors
+/// The server's.
+pub async fn unfinished_direction(session: &mut Session, version: i64) -> Result<Option<Direction>> {
+    let doing = || Stopped::doing("read the journal");
+    let exists = session.fetch_text("SELECT to_regclass('rehearsal.journal')", 1).await.map_err(doing())?;
+    if exists.rows.first().is_none_or(|row| row[0].is_none()) {
+        return Ok(None);
+    }
+    let query = sqlx::query(
+        "SELECT direction FROM rehearsal.journal WHERE version = $1 ORDER BY started_at DESC, statement DESC LIMIT 1",
+    )
+    .bind(version);
+    let rows = session.fetch_bound(query).await.map_err(doing())?;
+    Ok(rows.first().map(|row| match row.get::<&str, _>(0) {
+        "down" => Direction::Down,
+        _ => Direction::Up,
+    }))
+}
+
+/// Forgets what an earlier, finished pass over this file wrote.
+///
+/// # Errors
+/// The server's.
+pub async fn forget(session: &mut Session, version: i64) -> Result<(), Stopped> {
+    let query = sqlx::query("DELETE FROM rehearsal.journal WHERE version = $1").bind(version);
+    session.execute_bound(query).await.map(drop)
+}
+
+impl Place {
+    /// What is known of it.
+    ///
+    /// # Errors
+    /// The server's.
+    pub async fn read(&self, session: &mut Session) -> Result<Option<Entry>, Stopped> {
+        let query = sqlx::query(
+            "SELECT state = 'done', digest, rows_affected, checkpoint, upper_bound FROM rehearsal.journal \
+             WHERE version = $1 AND direction = $2 AND statement = $3",
+        )
+        .bind(self.version)
+        .bind(self.direction.as_str())
+        .bind(self.statement);
+        let rows = session.fetch_bound(query).await?;
+        Ok(rows.first().map(|row| Entry {
+            done: row.get(0),
+            digest: row.get(1),
+            rows: u64::try_from(row.get::<i64, _>(2)).unwrap_or_default(),
+            checkpoint: row.get(3),
+            upper_bound: row.get(4),
+        }))
+    }
+
+    /// Writes the intent.
+    ///
+    /// # Errors
+    /// The server's.
+    pub async fn start(
+        &self,
+        session: &mut Session,
+        digest: &str,
+        run_id: &str,
+        upper_bound: Option<&str>,
+    ) -> Result<(), Stopped> {
+        let query = sqlx::query(
+            "INSERT INTO rehearsal.journal (version, direction, statement, digest, run_id, state, upper_bound) \
+             VALUES ($1, $2, $3, $4, $5, 'started', $6) \
+             ON CONFLICT (version, direction, statement) DO UPDATE SET run_id = excluded.run_id",
+        )
+        .bind(self.version)
+        .bind(self.direction.as_str())
+        .bind(self.statement)
+        .bind(digest)
+        .bind(run_id)
+        .bind(upper_bound);
+        session.execute_bound(query).await.map(drop)
+    }
+
+    /// Moves the checkpoint. Called inside of the batch's transaction.
+    ///
+    /// # Errors
+    /// The server's.
+    pub async fn checkpoint(
+        &self,
+        session: &mut Session,
+        checkpoint: &str,
+        rows: u64,
+        upper_bound: &str,
+    ) -> Result<(), Stopped> {
+        let query = sqlx::query(
+            "UPDATE rehearsal.journal SET checkpoint = $4, rows_affected = $5, upper_bound = $6 \
+             WHERE version = $1 AND direction = $2 AND statement = $3",
+        )
+        .bind(self.version)
+        .bind(self.direction.as_str())
+        .bind(self.statement)
+        .bind(checkpoint)
+        .bind(i64::try_from(rows).unwrap_or(i64::MAX))
+        .bind(upper_bound);
+        session.execute_bound(query).await.map(drop)
+    }
+
+    /// Writes the completion.
+    ///
+    /// # Errors
+    /// The server's.
+    pub async fn finish(&self, session: &mut Session, rows: u64) -> Result<(), Stopped> {
+        let query = sqlx::query(
+            "UPDATE rehearsal.journal SET state = 'done', rows_affected = $4, finished_at = clock_timestamp() \
+             WHERE version = $1 AND direction = $2 AND statement = $3",
+        )
+        .bind(self.version)
+        .bind(self.direction.as_str())
+        .bind(self.statement)
+        .bind(i64::try_from(rows).unwrap_or(i64::MAX));
+        session.execute_bound(query).await.map(drop)
+    }
+}

@@ -1,0 +1,22 @@
+//! The only room that opens connections and starts PostgreSQL's programs.
+
+pub mod catalog;
+pub mod connect;
+pub mod contents;
+pub(crate) mod container;
+pub mod history;
+pub mod identifier;
+pub mod journal;
+pub mod locks;
+pub mod programs;
+pub mod query;
+pub mod schema;
+pub mod session;
+pub mod tools;
+pub mod version;
+
+pub use connect::{CONNECT_TIMEOUT, ConnectError};
+pub use locks::BusyError;
+pub use query::QueryError;
+pub use session::Session;
+pub use tools::{ToolError, Tools};

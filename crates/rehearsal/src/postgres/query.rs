@@ -1,0 +1,89 @@
+//! How a query of our own fails.
+
+use crate::error::{Error, Kind};
+
+/// A query of ours that failed, and what it was for.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot {doing}: {}", server_words(source))]
+pub struct QueryError {
+    /// What was tried, as a verb: "read the migration history".
+    pub doing: String,
+    /// What the driver says.
+    #[source]
+    pub source: sqlx::Error,
+}
+
+impl QueryError {
+    /// How a run that meets it ends.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        if is_connection_lost(&self.source) || sqlstate(&self.source).as_deref() == Some("55P03") {
+            Kind::Busy
+        } else {
+            Kind::Failed
+        }
+    }
+
+    /// What to do next.
+    #[must_use]
+    pub fn hint(&self) -> String {
+        match sqlstate(&self.source).as_deref() {
+            _ if is_connection_lost(&self.source) => {
+                "the connection was lost: look at the server's log, then run the same command again".into()
+            }
+            Some("42501") => "connect as a role that owns the objects, or have the right granted".into(),
+            Some("57014") => "it took longer than its time limit; try at a quieter time".into(),
+            Some("55P03") => "somebody holds a lock on it; try again in a moment".into(),
+            Some("53100") => "free disk space on the server and run the same command again".into(),
+            _ => "look at the server's log for what it says beside this".into(),
+        }
+    }
+}
+
+/// A failure of a statement, or the user's wish to stop.
+#[derive(Debug)]
+pub enum Stopped {
+    /// The server or the connection failed.
+    Failed(sqlx::Error),
+    /// The user interrupted; the statement was cancelled.
+    Interrupted,
+}
+
+impl Stopped {
+    /// As an error of ours that says what was tried.
+    pub fn doing(doing: impl Into<String>) -> impl FnOnce(Self) -> Error {
+        let doing = doing.into();
+        move |stopped| match stopped {
+            Self::Failed(source) => QueryError { doing, source }.into(),
+            Self::Interrupted => Error::Interrupted,
+        }
+    }
+}
+
+/// The five characters that name the condition.
+#[must_use]
+pub fn sqlstate(error: &sqlx::Error) -> Option<String> {
+    Some(error.as_database_error()?.code()?.into_owned())
+}
+
+/// The server's own message where there is one; sqlx's words add the C source line to it.
+#[must_use]
+pub fn server_words(error: &sqlx::Error) -> String {
+    match error.as_database_error() {
+        Some(database) => {
+            let code = database.code().map_or_else(String::new, |code| format!(" ({code})"));
+            format!("{}{code}", database.message())
+        }
+        None => error.to_string(),
+    }
+}
+
+/// The server went away, or ended our session.
+#[must_use]
+pub fn is_connection_lost(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(_) | sqlx::Error::Protocol(_) | sqlx::Error::WorkerCrashed => true,
+        // Class 57P: admin_shutdown, crash_shutdown, cannot_connect_now, idle_session_timeout.
+        _ => sqlstate(error).is_some_and(|code| code.starts_with("57P") || code.starts_with("08")),
+    }
+}

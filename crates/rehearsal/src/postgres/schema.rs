@@ -1,0 +1,168 @@
+//! A schema as `pg_dump --schema-only` writes it, object by object, so that two can be compared.
+
+use std::collections::BTreeMap;
+
+use sha2::{Digest, Sha256};
+use tokio_util::sync::CancellationToken;
+
+use super::journal;
+use super::tools::{Invocation, Tools};
+use crate::error::Result;
+use crate::target::Target;
+
+/// Objects by what pg_dump calls them (`users; Type: TABLE; Schema: public`), each with its definition.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Schema {
+    objects: BTreeMap<String, String>,
+}
+
+impl Schema {
+    /// Reads it with pg_dump. Our own schema and sqlx's history are left out.
+    ///
+    /// # Errors
+    /// When pg_dump fails.
+    pub async fn read(
+        tools: &Tools,
+        target: &Target,
+        history_table: &str,
+        cancel: &CancellationToken,
+    ) -> Result<Self> {
+        let arguments = [
+            "--schema-only".to_owned(),
+            "--no-password".into(),
+            format!("--exclude-schema={}", journal::SCHEMA),
+            format!("--exclude-table={history_table}"),
+            "--lock-wait-timeout=10s".into(),
+        ];
+        let invocation = Invocation { program: "pg_dump", arguments: &arguments, target, purpose: "schema", folder: None };
+        let output = tools.run(&invocation, cancel).await?;
+        Ok(Self::parse(&String::from_utf8_lossy(&output)))
+    }
+
+    /// Takes a dump apart.
+    #[must_use]
+    pub fn parse(dump: &str) -> Self {
+        let mut objects: BTreeMap<String, String> = BTreeMap::new();
+        let mut name = String::from("settings");
+        for line in dump.lines() {
+            if let Some(header) = line.strip_prefix("-- Name: ") {
+                name = header.to_owned();
+                continue;
+            }
+            // `\restrict` carries a random token since 15.14; SET lines depend on the program's version.
+            let noise = line.is_empty()
+                || line.starts_with("--")
+                || line.starts_with("\\restrict")
+                || line.starts_with("\\unrestrict")
+                || name == "settings";
+            if !noise {
+                let definition = objects.entry(name.clone()).or_default();
+                definition.push_str(line);
+                definition.push('\n');
+            }
+        }
+        // The state of pg_dump's session, written between objects whenever it changes.
+        for definition in objects.values_mut() {
+            *definition = definition
+                .lines()
+                .filter(|line| !line.starts_with("SET default_"))
+                .flat_map(|line| [line, "\n"])
+                .collect();
+        }
+        Self { objects }
+    }
+
+    /// A digest over all objects.
+    #[must_use]
+    pub fn digest(&self) -> String {
+        let mut digest = Sha256::new();
+        for (name, definition) in &self.objects {
+            digest.update(name);
+            digest.update([0]);
+            digest.update(definition);
+            digest.update([0]);
+        }
+        hex(&digest.finalize())
+    }
+
+    /// How many objects.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.objects.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.objects.is_empty()
+    }
+
+    /// What differs between this one and a later one, a phrase each.
+    #[must_use]
+    pub fn differences(&self, later: &Self) -> Vec<String> {
+        let mut differences = Vec::new();
+        for (name, definition) in &self.objects {
+            match later.objects.get(name) {
+                None => differences.push(format!("gone: {}", short(name))),
+                Some(other) if other != definition => {
+                    differences.push(format!("changed: {} ({})", short(name), first_change(definition, other)));
+                }
+                Some(_) => {}
+            }
+        }
+        for name in later.objects.keys().filter(|name| !self.objects.contains_key(*name)) {
+            differences.push(format!("new: {}", short(name)));
+        }
+        differences
+    }
+}
+
+/// `users; Type: TABLE; Schema: public; Owner: me` as `TABLE public.users`.
+fn short(name: &str) -> String {
+    let mut parts = name.split("; ");
+    let object = parts.next().unwrap_or_default();
+    let part = |key: &str| name.split("; ").find_map(|part| part.strip_prefix(key)).unwrap_or_default();
+    format!("{} {}.{object}", part("Type: "), part("Schema: "))
+}
+
+fn first_change(before: &str, after: &str) -> String {
+    let now = after.lines().find(|line| !before.lines().any(|other| other == *line));
+    let then = before.lines().find(|line| !after.lines().any(|other| other == *line));
+    match (then, now) {
+        (Some(then), Some(now)) => format!("`{}` → `{}`", then.trim(), now.trim()),
+        (Some(then), None) => format!("without `{}`", then.trim()),
+        (None, Some(now)) => format!("with `{}`", now.trim()),
+        (None, None) => "its lines stand in another order".into(),
+    }
+}
+
+/// Lower-case hexadecimal.
+#[must_use]
+pub fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write;
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DUMP: &str = "\\restrict abc\nSET x = 1;\n\n--\n-- Name: users; Type: TABLE; Schema: public; Owner: me\n--\n\nCREATE TABLE public.users (\n    id bigint\n);\n\n\\unrestrict abc\n";
+
+    #[test]
+    fn tokens_and_settings_do_not_count() {
+        let other = DUMP.replace("abc", "xyz").replace("x = 1", "x = 2");
+        assert_eq!(Schema::parse(DUMP), Schema::parse(&other));
+        assert_eq!(Schema::parse(DUMP).len(), 1);
+    }
+
+    #[test]
+    fn a_changed_line_is_named() {
+        let other = DUMP.replace("id bigint", "id integer");
+        let differences = Schema::parse(DUMP).differences(&Schema::parse(&other));
+        assert_eq!(differences, ["changed: TABLE public.users (`id bigint` → `id integer`)"]);
+    }
+}

@@ -1,0 +1,221 @@
+//! A server in a container, by testcontainers.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures_util::StreamExt;
+use testcontainers::bollard::Docker as Engine;
+use testcontainers::bollard::models::{HostConfig, PortBinding};
+use testcontainers::bollard::query_parameters::{
+    CreateImageOptionsBuilder, ListContainersOptionsBuilder, RemoveContainerOptionsBuilder,
+};
+use testcontainers::core::client::docker_client_instance;
+use testcontainers::core::{ContainerPort, WaitFor};
+use testcontainers::runners::AsyncRunner;
+use testcontainers::{ContainerAsync, GenericImage, ImageExt};
+use tokio_util::sync::CancellationToken;
+
+use super::provider::{DEFAULT_MAJOR, Provider, Request, SandboxError};
+use super::sandbox::{Guard, Sandbox};
+use crate::error::{Error, Result};
+use crate::postgres::container::OWNER_LABEL;
+use crate::postgres::session::Session;
+use crate::postgres::tools::Tools;
+use crate::process;
+use crate::target::{Host, Target};
+
+/// How long the engine may take to answer at all. A hung socket would otherwise hold us for minutes.
+const PROBE_LIMIT: Duration = Duration::from_secs(2);
+
+/// How long an image may take to come; the official one has 150 MB.
+const PULL_LIMIT: Duration = Duration::from_secs(300);
+
+/// How long removing a container may take.
+const REMOVE_LIMIT: Duration = Duration::from_secs(10);
+
+/// PostgreSQL's port in the container.
+const PORT: u16 = 5432;
+
+/// From this major on the image keeps its data one folder higher.
+const MAJOR_WITH_NEW_FOLDER: u32 = 18;
+
+/// Above this expected size the data goes to the engine's disk instead of memory.
+const MOST_MEMORY: u64 = 1 << 30;
+
+/// Opens the name of a container that the user wants to keep.
+const KEPT_PREFIX: &str = "rehearsal-kept-";
+
+/// See `local`: durability is of no use to a server that lives for minutes.
+const SETTINGS: &[&str] = &[
+    "fsync=off", "synchronous_commit=off", "full_page_writes=off", "max_wal_size=4GB", "checkpoint_timeout=1h", "jit=off",
+];
+
+/// See the module.
+pub struct Docker;
+
+fn unavailable(reason: impl Into<String>, remedy: impl Into<String>) -> SandboxError {
+    SandboxError::Unavailable { provider: "docker", reason: reason.into(), remedy: remedy.into() }
+}
+
+/// The container engine, if it answers.
+///
+/// # Errors
+/// [`SandboxError::Unavailable`] with what it says.
+pub async fn engine() -> Result<Engine, SandboxError> {
+    let remedy = "start a Docker engine (or set DOCKER_HOST), or choose --provider local";
+    let probe = async {
+        let engine = docker_client_instance().await.map_err(|error| error.to_string())?;
+        engine.ping().await.map_err(|error| error.to_string())?;
+        Ok::<_, String>(engine)
+    };
+    match tokio::time::timeout(PROBE_LIMIT, probe).await {
+        Ok(Ok(engine)) => Ok(engine),
+        Ok(Err(reason)) => Err(unavailable(format!("no container engine answers ({reason})"), remedy)),
+        Err(_) => Err(unavailable(format!("the container engine does not answer within {} s", PROBE_LIMIT.as_secs()), remedy)),
+    }
+}
+
+/// Makes sure that the engine has the image, by asking its registry if it must.
+///
+/// # Errors
+/// [`SandboxError::Unavailable`] with the registry's words.
+pub async fn ensure_image(engine: &Engine, image: &str) -> Result<(), SandboxError> {
+    if engine.inspect_image(image).await.is_ok() {
+        return Ok(());
+    }
+    let failed = |reason: String| {
+        unavailable(
+            format!("image {image} is not here and cannot be pulled ({reason})"),
+            format!("load the image into the engine (`docker pull {image}`), or choose --provider local"),
+        )
+    };
+    let options = CreateImageOptionsBuilder::default().from_image(image).build();
+    let pull = async {
+        let mut progress = engine.create_image(Some(options), None, None);
+        while let Some(step) = progress.next().await {
+            step.map_err(|error| failed(error.to_string()))?;
+        }
+        Ok(())
+    };
+    tokio::time::timeout(PULL_LIMIT, pull)
+        .await
+        .map_err(|_| failed(format!("not within {} s", PULL_LIMIT.as_secs())))?
+}
+
+/// The official image of a major version.
+#[must_use]
+pub fn official_image(major: u32) -> String {
+    format!("postgres:{major}")
+}
+
+#[async_trait]
+impl Provider for Docker {
+    fn name(&self) -> &'static str {
+        "docker"
+    }
+
+    async fn start(&self, request: &Request, cancel: &CancellationToken) -> Result<Sandbox> {
+        let major = request.major.or(request.preferred).unwrap_or(DEFAULT_MAJOR);
+        let image = request.image.clone().unwrap_or_else(|| official_image(major));
+        tokio::select! {
+            started = start(request, &image, major, cancel) => started,
+            () = cancel.cancelled() => Err(Error::Interrupted),
+        }
+    }
+}
+
+async fn start(request: &Request, image: &str, major: u32, cancel: &CancellationToken) -> Result<Sandbox> {
+    let engine = engine().await?;
+    sweep_containers(&engine).await;
+    ensure_image(&engine, image).await?;
+    let password: String = std::iter::repeat_with(fastrand::alphanumeric).take(32).collect();
+    let start = |log: String| SandboxError::Start { provider: "docker", log };
+    let (name, tag) = image.rsplit_once(':').filter(|(_, tag)| !tag.contains('/')).unwrap_or((image, "latest"));
+    let on_tmpfs = request.expected_bytes < MOST_MEMORY;
+    let settings = SETTINGS.iter().flat_map(|setting| ["-c".to_owned(), (*setting).to_owned()]);
+    let container = GenericImage::new(name, tag)
+        // The entry point starts a server for its own set-up first, and says when that is over.
+        .with_wait_for(WaitFor::message_on_stdout("PostgreSQL init process complete"))
+        .with_wait_for(WaitFor::message_on_stderr("database system is ready to accept connections"))
+        .with_exposed_port(ContainerPort::Tcp(PORT))
+        .with_env_var("POSTGRES_PASSWORD", &password)
+        .with_env_var("POSTGRES_INITDB_ARGS", "--no-sync --wal-segsize=1")
+        .with_cmd(settings)
+        .with_label(OWNER_LABEL, process::identity())
+        .with_startup_timeout(request.start_limit)
+        .with_host_config_modifier(move |host| confine(host, on_tmpfs, major))
+        .start()
+        .await
+        .map_err(|error| start(first_line(&error.to_string())))?;
+    let port = container.get_host_port_ipv4(PORT).await.map_err(|error| start(error.to_string()))?;
+    let host = container.get_host().await.map_err(|error| start(error.to_string()))?.to_string();
+    // A name may lead to an address family on which the port is not published.
+    let host = if host == "localhost" { "127.0.0.1".to_owned() } else { host };
+    let server = Target::sandbox(Host::Tcp(host), port, "postgres", Some(&password), "postgres");
+    let session = Session::connect(&server, "sandbox", cancel).await?;
+    let version = session.version();
+    session.close().await;
+    let tools = Tools::Image { image: image.to_owned(), version };
+    Ok(Sandbox::new("docker", server, version, tools, Box::new(Container { container })))
+}
+
+/// On the loopback interface only, and in memory where it is small enough.
+fn confine(host: &mut HostConfig, on_tmpfs: bool, major: u32) {
+    let binding = PortBinding { host_ip: Some("127.0.0.1".into()), host_port: None };
+    host.port_bindings = Some(HashMap::from([(format!("{PORT}/tcp"), Some(vec![binding]))]));
+    host.publish_all_ports = Some(false);
+    host.shm_size = Some(256 << 20);
+    if on_tmpfs {
+        let folder = if major >= MAJOR_WITH_NEW_FOLDER { "/var/lib/postgresql" } else { "/var/lib/postgresql/data" };
+        host.tmpfs = Some(HashMap::from([(folder.to_owned(), "rw".to_owned())]));
+    }
+}
+
+fn first_line(text: &str) -> String {
+    text.lines().next().unwrap_or_default().to_owned()
+}
+
+/// Removes containers of runs that are gone. Failures are left for another time.
+async fn sweep_containers(engine: &Engine) {
+    let filters = HashMap::from([("label", vec![OWNER_LABEL])]);
+    let options = ListContainersOptionsBuilder::default().all(true).filters(&filters).build();
+    let Ok(Ok(containers)) = tokio::time::timeout(REMOVE_LIMIT, engine.list_containers(Some(options))).await else {
+        return;
+    };
+    for container in containers {
+        let owner = container.labels.as_ref().and_then(|labels| labels.get(OWNER_LABEL));
+        let kept = container.names.iter().flatten().any(|name| name.trim_start_matches('/').starts_with(KEPT_PREFIX));
+        let abandoned = !kept && owner.is_some_and(|owner| !process::is_alive(owner));
+        if let (true, Some(id)) = (abandoned, container.id) {
+            let options = RemoveContainerOptionsBuilder::default().force(true).v(true).build();
+            let _ = tokio::time::timeout(REMOVE_LIMIT, engine.remove_container(&id, Some(options))).await;
+        }
+    }
+}
+
+struct Container {
+    container: ContainerAsync<GenericImage>,
+}
+
+#[async_trait]
+impl Guard for Container {
+    async fn remove(self: Box<Self>) {
+        // When it does not work now, the sweep at the next start removes it.
+        let _ = tokio::time::timeout(REMOVE_LIMIT, self.container.rm()).await;
+    }
+
+    async fn keep(self: Box<Self>) -> Result<String> {
+        let engine = engine().await?;
+        let id = self.container.id().to_owned();
+        // Its label names us as the owner, and the sweep would take it: a label cannot be changed,
+        // a name can, and the sweep leaves this one alone.
+        let short = id.get(..12).unwrap_or(&id).to_owned();
+        let name = format!("{KEPT_PREFIX}{short}");
+        let options = testcontainers::bollard::query_parameters::RenameContainerOptionsBuilder::default().name(&name).build();
+        engine.rename_container(&id, options).await.map_err(|error| SandboxError::Start { provider: "docker", log: error.to_string() })?;
+        std::mem::forget(self.container);
+        Ok(format!("docker rm -fv {name}"))
+    }
+}
+

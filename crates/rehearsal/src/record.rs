@@ -1,0 +1,221 @@
+//! All that a run saw: the evidence, as versioned JSON. Folded from the events, so any report can be
+//! made again from it.
+
+use std::path::{Path, PathBuf};
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use crate::context::{Observation, Seen};
+use crate::event::{
+    BackupDone, CheckDone, ErrorText, Event, EventKind, Level, Outcome, RunStarted, StatementDone,
+};
+use crate::postgres::version::Version;
+
+/// Version of the record's format; it goes up when a field changes its meaning or goes away.
+pub const FORMAT: u32 = 1;
+
+/// See the module.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Record {
+    /// [`FORMAT`].
+    pub format: u32,
+    /// What was announced.
+    pub run: RunStarted,
+    /// When it began.
+    pub started_at: DateTime<Utc>,
+    /// How long it took; absent while it runs, and for ever when it was killed.
+    pub duration_ms: Option<u64>,
+    /// How it ended.
+    pub outcome: Option<Outcome>,
+    /// What the process ended with.
+    pub exit_code: Option<u8>,
+    /// What went wrong.
+    pub error: Option<ErrorText>,
+    /// What to run next.
+    pub next: Option<String>,
+    /// The databases it talked to.
+    pub databases: Vec<Database>,
+    /// The throwaway server.
+    pub sandbox: Option<SandboxUsed>,
+    /// The steps that began, in order.
+    pub steps: Vec<StepRecord>,
+}
+
+/// A database that a run talked to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Database {
+    /// The target's name.
+    pub target: String,
+    /// Where it is, without a password.
+    pub address: String,
+    /// The server's version.
+    pub server: Version,
+}
+
+/// The throwaway server of a run.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct SandboxUsed {
+    /// Which provider gave it.
+    pub provider: String,
+    /// Its version.
+    pub server: Version,
+    /// Why not the providers before it.
+    pub reasons: Vec<String>,
+    /// How long its start took.
+    pub duration_ms: u64,
+}
+
+/// One step.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct StepRecord {
+    /// Its place in the announced list.
+    pub index: usize,
+    /// Its name.
+    pub name: String,
+    /// When it began.
+    pub started_at: DateTime<Utc>,
+    /// How long it took.
+    pub duration_ms: Option<u64>,
+    /// How it ended.
+    pub outcome: Option<Outcome>,
+    /// Its main figure, or the reason of its outcome.
+    pub summary: String,
+    /// The statements that it ran.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub statements: Vec<StatementDone>,
+    /// The checks that it ran.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub checks: Vec<CheckDone>,
+    /// The backup that it made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backup: Option<BackupDone>,
+    /// Figures by name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub figures: Vec<(String, String)>,
+    /// What it said.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<(Level, String)>,
+}
+
+impl Record {
+    /// The newest record below `folder` of a `migrate` of that database, for what its audit saw.
+    /// Files that cannot be read are passed over: they may be of a newer version.
+    #[must_use]
+    pub fn latest_migration(folder: &Path, address: &str) -> Option<Self> {
+        let mut paths: Vec<PathBuf> = std::fs::read_dir(folder)
+            .ok()?
+            .filter_map(|entry| Some(entry.ok()?.path()))
+            .filter(|path| path.extension().is_some_and(|extension| extension == "json"))
+            .collect();
+        // Their names open with the time of the run.
+        paths.sort();
+        paths.iter().rev().find_map(|path| {
+            let record: Self = serde_json::from_slice(&std::fs::read(path).ok()?).ok()?;
+            let fits = record.run.command == "migrate"
+                && record.databases.iter().any(|database| database.address == address)
+                && record.steps.iter().any(|step| step.name == "audit");
+            fits.then_some(record)
+        })
+    }
+
+    /// What the audit of this run saw, to be compared with later.
+    #[must_use]
+    pub fn observation(&self) -> Observation {
+        let checks = self
+            .steps
+            .iter()
+            .filter(|step| step.name == "audit")
+            .flat_map(|step| &step.checks)
+            .filter_map(|check| {
+                let seen = Seen { found: check.found.clone(), digest: check.digest.clone()? };
+                Some((check.name.clone(), seen))
+            })
+            .collect();
+        let origin = format!("the audit of {}, {}", self.run.run_id, self.started_at.format("%Y-%m-%d %H:%M UTC"));
+        Observation { checks, origin: Some(origin), ..Observation::default() }
+    }
+
+    /// Folds one event in. The first one must be `RunStarted`; until it comes there is no record.
+    pub fn fold(record: &mut Option<Self>, event: &Event) {
+        if let EventKind::RunStarted(run) = &event.kind {
+            *record = Some(Self {
+                format: FORMAT,
+                run: run.clone(),
+                started_at: event.at,
+                duration_ms: None,
+                outcome: None,
+                exit_code: None,
+                error: None,
+                next: None,
+                databases: Vec::new(),
+                sandbox: None,
+                steps: Vec::new(),
+            });
+        } else if let Some(record) = record {
+            record.take_in(event);
+        }
+    }
+
+    fn take_in(&mut self, event: &Event) {
+        match &event.kind {
+            EventKind::Connected { target, address, server } => {
+                let database = Database { target: target.clone(), address: address.clone(), server: *server };
+                if !self.databases.contains(&database) {
+                    self.databases.push(database);
+                }
+            }
+            EventKind::SandboxStarted { provider, server, reasons, duration_ms } => {
+                self.sandbox = Some(SandboxUsed {
+                    provider: provider.clone(),
+                    server: *server,
+                    reasons: reasons.clone(),
+                    duration_ms: *duration_ms,
+                });
+            }
+            EventKind::StepStarted { index } => self.steps.push(StepRecord {
+                index: *index,
+                name: self.run.steps.get(*index).map_or_else(String::new, |step| step.name.clone()),
+                started_at: event.at,
+                duration_ms: None,
+                outcome: None,
+                summary: String::new(),
+                statements: Vec::new(),
+                checks: Vec::new(),
+                backup: None,
+                figures: Vec::new(),
+                notes: Vec::new(),
+            }),
+            EventKind::RunFinished(finished) => {
+                self.duration_ms = Some(finished.duration_ms);
+                self.outcome = Some(finished.outcome);
+                self.exit_code = Some(finished.exit_code);
+                self.error = finished.error.clone();
+                self.next = finished.next.clone();
+            }
+            kind => {
+                if let Some(step) = self.steps.last_mut() {
+                    step.take_in(kind);
+                }
+            }
+        }
+    }
+}
+
+impl StepRecord {
+    fn take_in(&mut self, kind: &EventKind) {
+        match kind {
+            EventKind::Statement(statement) => self.statements.push(statement.clone()),
+            EventKind::Check(check) => self.checks.push(check.clone()),
+            EventKind::Backup(backup) => self.backup = Some(backup.clone()),
+            EventKind::Figure { name, value } => self.figures.push((name.clone(), value.clone())),
+            EventKind::Note { level, text } => self.notes.push((*level, text.clone())),
+            EventKind::StepFinished { outcome, summary, duration_ms, .. } => {
+                self.outcome = Some(*outcome);
+                self.summary.clone_from(summary);
+                self.duration_ms = Some(*duration_ms);
+            }
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! Figures as people read them.
+
+/// `950 ms`, `1.3 s`, `2 min 05 s`.
+#[must_use]
+pub fn duration(milliseconds: u64) -> String {
+    match milliseconds {
+        0..1_000 => format!("{milliseconds} ms"),
+        1_000..60_000 => format!("{}.{} s", milliseconds / 1_000, milliseconds % 1_000 / 100),
+        _ => {
+            let seconds = milliseconds / 1_000;
+            format!("{} min {:02} s", seconds / 60, seconds % 60)
+        }
+    }
+}
+
+/// `1,234,567`.
+#[must_use]
+pub fn count(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// `12.3 MB`.
+#[must_use]
+pub fn bytes(number: u64) -> String {
+    match number {
+        0..1_000 => format!("{number} B"),
+        1_000..1_000_000 => format!("{}.{} kB", number / 1_000, number % 1_000 / 100),
+        1_000_000..1_000_000_000 => format!("{}.{} MB", number / 1_000_000, number % 1_000_000 / 100_000),
+        _ => format!("{}.{} GB", number / 1_000_000_000, number % 1_000_000_000 / 100_000_000),
+    }
+}
+
+/// At most so many characters, with an ellipsis where something was cut; control characters, which
+/// could steer a terminal, are shown as blanks.
+#[must_use]
+pub fn shortened(text: &str, most: usize) -> String {
+    let clean = text.chars().map(|c| if c.is_control() { ' ' } else { c });
+    if text.chars().count() <= most {
+        return clean.collect();
+    }
+    clean.take(most.saturating_sub(1)).chain(['…']).collect()
+}
+
+/// `1 row`, `2 rows`.
+#[must_use]
+pub fn plural(number: u64, one: &str) -> String {
+    format!("{} {one}{}", count(number), if number == 1 { "" } else { "s" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn figures_are_short() {
+        assert_eq!([0, 999, 1_000, 61_000].map(duration), ["0 ms", "999 ms", "1.0 s", "1 min 01 s"]);
+        assert_eq!([0, 999, 1_000, 1_234_567].map(count), ["0", "999", "1,000", "1,234,567"]);
+        assert_eq!([12, 1_500, 12_340_000].map(bytes), ["12 B", "1.5 kB", "12.3 MB"]);
+        assert_eq!(shortened("a\u{1b}[31mb", 20), "a [31mb");
+    }
+}

@@ -1,0 +1,126 @@
+//! A record as Markdown, for pull requests and job summaries.
+
+use std::fmt::Write;
+
+use super::format::{bytes, count, duration, shortened};
+use crate::event::{CheckOutcome, Level};
+use crate::record::{Record, StepRecord};
+
+/// How much of a cell is shown.
+const CELL: usize = 160;
+
+/// The summary of a run.
+#[must_use]
+pub fn render(record: &Record) -> String {
+    let mut text = String::new();
+    let outcome = record.outcome.map_or("did not end", |outcome| outcome.as_str());
+    line(&mut text, format!("# {} of {}: {outcome}", record.run.command, cell(&record.run.target)));
+    line(&mut text, "");
+    if let Some(error) = &record.error {
+        line(&mut text, format!("**{}**", cell(&error.message)));
+        line(&mut text, "");
+        if let Some(hint) = &error.hint {
+            line(&mut text, format!("What to do: {}", cell(hint)));
+            line(&mut text, "");
+        }
+    }
+    line(&mut text, "| step | outcome | time | figure |");
+    line(&mut text, "|---|---|---:|---|");
+    for step in &record.steps {
+        line(&mut text, format!(
+            "| {} | {} | {} | {} |",
+            step.name,
+            step.outcome.map_or("did not end", |outcome| outcome.as_str()),
+            step.duration_ms.map_or_else(String::new, duration),
+            cell(&step.summary)
+        ));
+    }
+    line(&mut text, "");
+    for step in &record.steps {
+        details(&mut text, step);
+    }
+    environment(&mut text, record);
+    text
+}
+
+fn details(text: &mut String, step: &StepRecord) {
+    if step.statements.is_empty() && step.checks.is_empty() && step.notes.is_empty() && step.backup.is_none() && step.figures.is_empty() {
+        return;
+    }
+    line(text, format!("## {}", step.name));
+    line(text, "");
+    for (level, note) in &step.notes {
+        let mark = if *level == Level::Warn { "**look at this:** " } else { "" };
+        line(text, format!("- {mark}{}", cell(note)));
+    }
+    for (name, value) in &step.figures {
+        line(text, format!("- {}: {}", cell(name), cell(value)));
+    }
+    if let Some(backup) = &step.backup {
+        line(text, format!(
+            "- backup `{}`: {} in {} tables, {} rows; dumped in {}, proven in {}",
+            backup.path, bytes(backup.bytes), backup.tables, count(backup.rows), duration(backup.dump_ms), duration(backup.proof_ms)
+        ));
+    }
+    if !step.statements.is_empty() {
+        line(text, "");
+        line(text, "| version | line | class | rows | time | statement |");
+        line(text, "|---:|---:|---|---:|---:|---|");
+        for done in &step.statements {
+            let batches = done.batches.map_or_else(String::new, |batches| {
+                format!(", {batches} batches, the longest {}", duration(done.longest_batch_ms.unwrap_or_default()))
+            });
+            line(text, format!(
+                "| {} {} | {} | {}{batches} | {} | {} | `{}` |",
+                done.version, done.direction.as_str(), done.line, done.class, count(done.rows), duration(done.duration_ms),
+                cell(&done.summary).replace('`', "'")
+            ));
+        }
+    }
+    if !step.checks.is_empty() {
+        line(text, "");
+        line(text, "| check | expected | outcome | found | before |");
+        line(text, "|---|---|---|---|---|");
+        for check in &step.checks {
+            let outcome = match check.outcome {
+                CheckOutcome::Passed => "passed",
+                CheckOutcome::Failed => "**failed**",
+                CheckOutcome::NotJudged => "not judged",
+                CheckOutcome::Reported => "",
+            };
+            line(text, format!(
+                "| {} | {} | {outcome} | {} | {} |",
+                cell(&check.name), cell(&check.expectation.to_string()), cell(&check.found), check.before.as_deref().map_or_else(String::new, cell)
+            ));
+        }
+    }
+    line(text, "");
+}
+
+fn environment(text: &mut String, record: &Record) {
+    line(text, "## Environment");
+    line(text, "");
+    line(text, format!("- run `{}`, begun {}", record.run.run_id, record.started_at.format("%Y-%m-%d %H:%M:%S UTC")));
+    line(text, format!("- rehearsal {}, commit {}", record.run.tool, record.run.commit.as_deref().unwrap_or("unknown")));
+    for database in &record.databases {
+        line(text, format!("- {}: {} on PostgreSQL {}", database.target, cell(&database.address), database.server));
+    }
+    if let Some(sandbox) = &record.sandbox {
+        line(text, format!(
+            "- sandbox: {}, PostgreSQL {}, started in {}", sandbox.provider, sandbox.server, duration(sandbox.duration_ms)
+        ));
+        for reason in &sandbox.reasons {
+            line(text, format!("  - not {}", cell(reason)));
+        }
+    }
+}
+
+fn line(text: &mut String, content: impl std::fmt::Display) {
+    // Writing into a String cannot fail.
+    let _ = writeln!(text, "{content}");
+}
+
+/// What comes from a database may hold anything: it must neither end a cell nor open markup.
+fn cell(text: &str) -> String {
+    shortened(text, CELL).replace('\\', "\\\\").replace('|', "\\|").replace('<', "&lt;").replace('>', "&gt;")
+}

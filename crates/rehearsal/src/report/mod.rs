@@ -1,0 +1,8 @@
+//! What people and programs see of a run. A report knows events and records, nothing that runs.
+
+pub mod file;
+pub mod format;
+pub mod json;
+pub mod markdown;
+pub mod status;
+pub mod terminal;

@@ -1,0 +1,151 @@
+//! What `status` and `plan` print.
+
+use std::io::{self, Write};
+
+use serde::Serialize;
+
+use super::format::plural;
+use crate::plan::Plan;
+use crate::postgres::history::History;
+use crate::source::MigrationSet;
+use crate::statement::{Mode, summary};
+
+/// How much of a statement a plan shows.
+const SUMMARY_CHARACTERS: usize = 90;
+
+/// Where one version stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Line {
+    /// The version.
+    pub version: i64,
+    /// Its description.
+    pub description: String,
+    /// `applied`, `pending`, `unfinished`, `edited`, `line ends differ`, `no file`.
+    pub state: &'static str,
+    /// There is a way back.
+    pub reversible: bool,
+}
+
+/// All versions, of the files and of the history.
+#[must_use]
+pub fn lines(set: &MigrationSet, history: &History) -> Vec<Line> {
+    let mut lines: Vec<Line> = set
+        .iter()
+        .map(|migration| Line {
+            version: migration.version,
+            description: migration.description.clone(),
+            reversible: migration.down.is_some(),
+            state: match history.get(migration.version) {
+                None => "pending",
+                Some(applied) if !applied.success => "unfinished",
+                Some(applied) if applied.checksum == migration.up.checksum => "applied",
+                Some(applied) if migration.differs_only_in_line_ends(&applied.checksum) => "line ends differ",
+                Some(_) => "edited",
+            },
+        })
+        .chain(history.iter().filter(|applied| set.get(applied.version).is_none()).map(|applied| Line {
+            version: applied.version,
+            description: applied.description.clone(),
+            state: "no file",
+            reversible: false,
+        }))
+        .collect();
+    lines.sort_by_key(|line| line.version);
+    lines
+}
+
+/// The table that `status` prints.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn write_status(out: &mut impl Write, target: &str, lines: &[Line]) -> io::Result<()> {
+    writeln!(out, "{target}")?;
+    for line in lines {
+        let back = if line.reversible { "" } else { "  (no way back)" };
+        writeln!(out, "  {:>6}  {:<17} {}{back}", line.version, line.state, line.description)?;
+    }
+    let count = |state: &str| lines.iter().filter(|line| line.state == state).count() as u64;
+    writeln!(out, "{} applied, {} pending", plural(count("applied"), "migration"), count("pending"))?;
+    for (state, advice) in [
+        ("pending", "next: cargo xtask plan, then cargo xtask rehearse, then cargo xtask migrate"),
+        ("unfinished", "unfinished: cargo xtask migrate (or rollback) goes on where it stopped"),
+        ("edited", "edited: restore the file as it was applied; put the change into a new migration"),
+        ("no file", "no file: check out the commit that has it"),
+    ] {
+        if count(state) > 0 {
+            writeln!(out, "{advice}")?;
+        }
+    }
+    Ok(())
+}
+
+/// A planned statement, for programs.
+#[derive(Serialize)]
+struct PlannedStatement<'a> {
+    version: i64,
+    direction: crate::plan::Direction,
+    path: String,
+    line: usize,
+    class: crate::statement::ClassLabel,
+    sql: &'a str,
+}
+
+/// What `plan --json` prints: an array of statements.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn write_plan_json(out: &mut impl Write, plan: &Plan) -> io::Result<()> {
+    let statements: Vec<PlannedStatement<'_>> = plan
+        .files()
+        .iter()
+        .flat_map(|file| {
+            file.script.statements.iter().map(|statement| PlannedStatement {
+                version: file.version,
+                direction: file.direction,
+                path: file.script.path.display().to_string(),
+                line: statement.line,
+                class: statement.class.label(),
+                sql: &statement.sql,
+            })
+        })
+        .collect();
+    serde_json::to_writer(&mut *out, &statements)?;
+    writeln!(out)
+}
+
+/// What `plan` prints.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn write_plan(out: &mut impl Write, target: &str, plan: &Plan) -> io::Result<()> {
+    writeln!(out, "{target}")?;
+    if plan.is_empty() {
+        return writeln!(out, "  nothing to do");
+    }
+    for note in plan.notes() {
+        writeln!(out, "  note: {note}")?;
+    }
+    for file in plan.files() {
+        let mode = match file.script.mode {
+            Mode::OneTransaction => "one transaction",
+            Mode::Stepwise => "statement by statement, journalled",
+        };
+        let resumes = if file.resumes { ", goes on where it stopped" } else { "" };
+        writeln!(
+            out,
+            "  {} {} {} — {mode}{resumes}",
+            file.direction.as_str(), file.version, file.description
+        )?;
+        for statement in &file.script.statements {
+            writeln!(
+                out,
+                "    {}:{}  {:<16} {}",
+                file.script.path.display(),
+                statement.line,
+                statement.class.label(),
+                summary(&statement.sql, SUMMARY_CHARACTERS)
+            )?;
+        }
+    }
+    writeln!(out, "{}", plural(plan.files().len() as u64, "migration"))
+}

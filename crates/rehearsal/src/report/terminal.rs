@@ -1,0 +1,298 @@
+//! A run as people watch it: steps announced first, live progress at a terminal, a table at the end.
+
+use std::io::{self, Write};
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use super::format::{bytes, count, duration, plural, shortened};
+use crate::event::{
+    CheckDone, CheckOutcome, Event, EventKind, Level, Outcome, Progress, Reporter, RunFinished, RunStarted, StatementDone,
+    StepName,
+};
+
+/// How much is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Verbosity {
+    /// Errors and the last line.
+    Quiet,
+    /// Steps and what matters in them.
+    Normal,
+    /// Every statement and check.
+    Verbose,
+}
+
+/// How it looks.
+#[derive(Debug, Clone, Copy)]
+pub struct Style {
+    /// How much is told.
+    pub verbosity: Verbosity,
+    /// Escape sequences for colours.
+    pub color: bool,
+    /// A line that moves. Only for a terminal.
+    pub progress: bool,
+}
+
+/// How wide a finding is shown at most.
+const FOUND: usize = 100;
+
+/// Writes to a terminal, or plain lines to anything else.
+pub struct Terminal<W> {
+    out: W,
+    style: Style,
+    steps: Vec<StepName>,
+    finished: Vec<(usize, Outcome, String, u64)>,
+    bar: Option<ProgressBar>,
+    began: Option<(String, std::time::Instant)>,
+}
+
+impl<W: Write + Send> Terminal<W> {
+    /// A reporter that writes to `out`; the moving line goes to stderr.
+    pub fn new(out: W, style: Style) -> Self {
+        Self { out, style, steps: Vec::new(), finished: Vec::new(), bar: None, began: None }
+    }
+
+    fn paint(&self, code: &str, text: &str) -> String {
+        if self.style.color { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.to_owned() }
+    }
+
+    fn mark(&self, outcome: Outcome) -> String {
+        match outcome {
+            Outcome::Done => self.paint("32", "✓"),
+            Outcome::Warned => self.paint("33", "!"),
+            Outcome::Skipped => self.paint("2", "-"),
+            Outcome::Failed | Outcome::Refused => self.paint("31", "✗"),
+            Outcome::Interrupted => self.paint("33", "■"),
+        }
+    }
+
+    fn line(&mut self, text: &str) -> io::Result<()> {
+        if let Some(bar) = &self.bar {
+            bar.suspend(|| {
+                writeln!(self.out, "{text}")?;
+                self.out.flush()
+            })
+        } else {
+            writeln!(self.out, "{text}")?;
+            self.out.flush()
+        }
+    }
+
+    fn at_least(&self, verbosity: Verbosity) -> bool {
+        self.style.verbosity >= verbosity
+    }
+
+    fn started(&mut self, run: &RunStarted) -> io::Result<()> {
+        self.steps.clone_from(&run.steps);
+        let release = run.release.as_ref().map_or_else(String::new, |release| format!(" · release {release}"));
+        let names: Vec<&str> = run.steps.iter().map(|step| step.name.as_str()).collect();
+        let title = self.paint("1", &format!("{} · {}{release}", run.command, run.target));
+        self.line(&title)?;
+        let steps = self.paint("2", &format!("  {}", names.join(" → ")));
+        self.line(&steps)
+    }
+
+    fn step_started(&mut self, index: usize) -> io::Result<()> {
+        let Some(step) = self.steps.get(index).cloned() else { return Ok(()) };
+        if self.style.progress {
+            let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+            let template = ProgressStyle::with_template("  {spinner} {prefix:<12} {elapsed} {msg}");
+            bar.set_style(template.unwrap_or_else(|_| ProgressStyle::default_spinner()));
+            bar.set_prefix(step.name);
+            bar.set_message(step.title);
+            bar.enable_steady_tick(Duration::from_millis(100));
+            self.bar = Some(bar);
+        }
+        Ok(())
+    }
+
+    fn progress(&mut self, progress: &Progress) {
+        let fresh = self.began.as_ref().is_none_or(|(what, _)| *what != progress.what);
+        if fresh {
+            self.began = Some((progress.what.clone(), std::time::Instant::now()));
+        }
+        let (Some(bar), Some((_, began))) = (&self.bar, &self.began) else { return };
+        bar.set_message(progress_line(progress, began.elapsed()));
+    }
+
+    fn statement(&mut self, done: &StatementDone) -> io::Result<()> {
+        let noteworthy = done.batches.is_some() || done.already_done || done.retries > 0;
+        if !self.at_least(if noteworthy { Verbosity::Normal } else { Verbosity::Verbose }) {
+            return Ok(());
+        }
+        let mut figures = vec![duration(done.duration_ms)];
+        if done.rows > 0 {
+            figures.push(plural(done.rows, "row"));
+        }
+        if let Some(batches) = done.batches {
+            figures.push(format!("{batches} batches, the longest {}", duration(done.longest_batch_ms.unwrap_or_default())));
+            if let Some(rate) = (done.rows * 1000).checked_div(done.duration_ms) {
+                figures.push(format!("{} rows/s", count(rate)));
+            }
+        }
+        if done.retries > 0 {
+            figures.push(plural(done.retries.into(), "retry").replace("retrys", "retries"));
+        }
+        if done.already_done {
+            figures.push("done by an earlier run".into());
+        }
+        let text = format!(
+            "      {}:{} {} — {}", done.version, done.line, shortened(&done.summary, FOUND), figures.join(", ")
+        );
+        let text = self.paint("2", &text);
+        self.line(&text)
+    }
+
+    fn check(&mut self, check: &CheckDone) -> io::Result<()> {
+        let (mark, at) = match (check.outcome, check.severity) {
+            (CheckOutcome::Failed, crate::check::Severity::Error) => (self.paint("31", "✗"), Verbosity::Quiet),
+            (CheckOutcome::Failed, crate::check::Severity::Warn) => (self.paint("33", "!"), Verbosity::Normal),
+            (CheckOutcome::NotJudged, _) => (self.paint("33", "?"), Verbosity::Normal),
+            (CheckOutcome::Passed, _) => (self.paint("32", "✓"), Verbosity::Verbose),
+            (CheckOutcome::Reported, _) => (self.paint("2", "·"), Verbosity::Verbose),
+        };
+        if !self.at_least(at) {
+            return Ok(());
+        }
+        let before = check.before.as_ref().map_or_else(String::new, |before| format!(" (before: {})", shortened(before, FOUND)));
+        self.line(&format!(
+            "      {mark} {} — expected {}, found {}{before} [{}]",
+            check.name, check.expectation, shortened(&check.found, FOUND), check.place
+        ))
+    }
+
+    fn step_finished(&mut self, index: usize, outcome: Outcome, summary: &str, time: u64) -> io::Result<()> {
+        if let Some(bar) = self.bar.take() {
+            bar.finish_and_clear();
+        }
+        self.finished.push((index, outcome, summary.to_owned(), time));
+        if !self.at_least(Verbosity::Normal) {
+            return Ok(());
+        }
+        let name = self.steps.get(index).map_or("", |step| step.name.as_str()).to_owned();
+        let mark = self.mark(outcome);
+        self.line(&format!("  {mark} {name:<12} {:>9}  {summary}", duration(time)))
+    }
+
+    fn finished(&mut self, finished: &RunFinished) -> io::Result<()> {
+        if let Some(bar) = self.bar.take() {
+            bar.finish_and_clear();
+        }
+        if self.at_least(Verbosity::Normal) && self.steps.len() > 1 {
+            self.table()?;
+        }
+        if let Some(error) = &finished.error {
+            let message = self.paint("31", "error:");
+            self.line(&format!("{message} {}", error.message))?;
+            if let Some(hint) = &error.hint {
+                let next = self.paint("36", " what to do:");
+                self.line(&format!("{next} {hint}"))?;
+            }
+        } else {
+            let mark = self.mark(finished.outcome);
+            self.line(&format!("{mark} {} in {}", finished.outcome.as_str(), duration(finished.duration_ms)))?;
+        }
+        if let Some(next) = finished.next.as_ref().filter(|_| self.at_least(Verbosity::Normal)) {
+            self.line(&format!("  next: {next}"))?;
+        }
+        Ok(())
+    }
+
+    fn table(&mut self) -> io::Result<()> {
+        let rows: Vec<(String, Outcome, String, u64)> = self
+            .finished
+            .iter()
+            .map(|(index, outcome, summary, time)| {
+                let name = self.steps.get(*index).map_or("", |step| step.name.as_str());
+                (name.to_owned(), *outcome, summary.clone(), *time)
+            })
+            .collect();
+        self.line("")?;
+        let head = self.paint("1", &format!("  {:<12} {:<11} {:>9}  {}", "step", "outcome", "time", "figure"));
+        self.line(&head)?;
+        for (name, outcome, summary, time) in rows {
+            let code = match outcome {
+                Outcome::Done => "32",
+                Outcome::Skipped => "2",
+                Outcome::Warned | Outcome::Interrupted => "33",
+                Outcome::Failed | Outcome::Refused => "31",
+            };
+            let outcome = self.paint(code, &format!("{:<11}", outcome.as_str()));
+            self.line(&format!("  {name:<12} {outcome} {:>9}  {summary}", duration(time)))?;
+        }
+        self.line("")
+    }
+}
+
+/// `1,234,000 of 2,000,000 rows · 310,000 rows/s · 2.5 s left · migrations/3_x.up.sql:4`.
+fn progress_line(progress: &Progress, elapsed: Duration) -> String {
+    let show = |number: u64| if progress.unit == "bytes" { bytes(number) } else { count(number) };
+    let unit = if progress.unit == "bytes" { String::new() } else { format!(" {}", progress.unit) };
+    let mut parts = vec![match progress.total {
+        Some(total) => format!("{} of {}{unit}", show(progress.done), show(total)),
+        None => format!("{}{unit}", show(progress.done)),
+    }];
+    let elapsed_ms = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
+    if let Some(rate) = progress.done.saturating_mul(1000).checked_div(elapsed_ms).filter(|rate| *rate > 0) {
+        parts.push(format!("{}{unit}/s", show(rate)));
+        if let Some(total) = progress.total {
+            parts.push(format!("{} left", duration(total.saturating_sub(progress.done).saturating_mul(1000) / rate)));
+        }
+    }
+    parts.push(progress.what.clone());
+    parts.join(" · ")
+}
+
+impl<W: Write + Send> Reporter for Terminal<W> {
+    fn report(&mut self, event: &Event) -> io::Result<()> {
+        match &event.kind {
+            EventKind::RunStarted(run) if self.at_least(Verbosity::Normal) => self.started(run),
+            EventKind::RunStarted(run) => {
+                self.steps.clone_from(&run.steps);
+                Ok(())
+            }
+            EventKind::StepStarted { index } => self.step_started(*index),
+            EventKind::Progress(progress) => {
+                self.progress(progress);
+                Ok(())
+            }
+            EventKind::SandboxStarted { reasons, .. } if self.at_least(Verbosity::Normal) => {
+                reasons.iter().try_for_each(|reason| {
+                    let text = self.paint("2", &format!("      not {reason}"));
+                    self.line(&text)
+                })
+            }
+            EventKind::Statement(done) => self.statement(done),
+            EventKind::Check(check) => self.check(check),
+            EventKind::Figure { name, value } if self.at_least(Verbosity::Verbose) => {
+                let text = self.paint("2", &format!("      {name}: {value}"));
+                self.line(&text)
+            }
+            EventKind::Note { level: Level::Warn, text } if self.at_least(Verbosity::Normal) => {
+                let mark = self.paint("33", "!");
+                self.line(&format!("      {mark} {text}"))
+            }
+            EventKind::Note { text, .. } if self.at_least(Verbosity::Normal) => {
+                let text = self.paint("2", &format!("      {text}"));
+                self.line(&text)
+            }
+            EventKind::StepFinished { index, outcome, summary, duration_ms } => {
+                self.step_finished(*index, *outcome, summary, *duration_ms)
+            }
+            EventKind::RunFinished(finished) => self.finished(finished),
+            _ => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn progress_tells_rate_and_rest() {
+        let progress = Progress { unit: "rows".into(), done: 500, total: Some(1_500), what: "m.sql:3".into() };
+        let text = progress_line(&progress, Duration::from_secs(1));
+        assert_eq!(text, "500 of 1,500 rows · 500 rows/s · 2.0 s left · m.sql:3");
+    }
+}

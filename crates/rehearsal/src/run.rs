@@ -1,0 +1,121 @@
+//! The one loop: announce the steps, run them in order, end with one terminal event.
+
+use std::time::Instant;
+
+use crate::context::{Context, Keep};
+use crate::error::{Error, Kind, Result};
+use crate::event::{ErrorText, EventKind, Outcome, RunFinished, RunStarted, StepName, milliseconds};
+use crate::steps::{Step, StepReport};
+
+/// What is to be done, and under which name.
+pub struct Command {
+    /// `rehearse`, `migrate` …
+    pub name: &'static str,
+    /// The target's name; `sandbox` when there is none.
+    pub target: String,
+    /// The release, if one was named.
+    pub release: Option<String>,
+    /// The steps, in order.
+    pub steps: Vec<Box<dyn Step>>,
+    /// What to run next when all went well.
+    pub next: Option<String>,
+}
+
+/// The time, as names of runs and files carry it: in UTC, and in an order that sorts.
+#[must_use]
+pub fn timestamp() -> String {
+    chrono::Utc::now().format("%Y%m%dT%H%M%SZ").to_string()
+}
+
+/// A fresh name for a run: the time, the command, and a few letters against collisions.
+#[must_use]
+pub fn run_id(command: &str) -> String {
+    let letters: String = std::iter::repeat_with(fastrand::alphanumeric).take(6).collect();
+    format!("{}-{command}-{}", timestamp(), letters.to_lowercase())
+}
+
+/// Runs the steps until one fails. Whatever happens, the sandbox is removed (or kept, where that was
+/// asked for) and the last event is [`EventKind::RunFinished`].
+///
+/// # Errors
+/// That of the step that failed.
+pub async fn run(command: &Command, cx: &mut Context) -> Result<()> {
+    let began = Instant::now();
+    cx.events.emit(EventKind::RunStarted(RunStarted {
+        run_id: cx.run_id.clone(),
+        command: command.name.into(),
+        target: command.target.clone(),
+        release: command.release.clone(),
+        tool: env!("CARGO_PKG_VERSION").into(),
+        commit: cx.workspace.commit.clone(),
+        steps: command.steps.iter().map(|step| StepName { name: step.name().into(), title: step.title().into() }).collect(),
+    }));
+    let outcome = run_steps(command, cx).await;
+    settle_sandbox(cx, outcome.is_err()).await;
+    let error = outcome.as_ref().err();
+    cx.events.emit(EventKind::RunFinished(RunFinished {
+        outcome: match error {
+            None => *outcome.as_ref().unwrap_or(&Outcome::Done),
+            Some(error) => outcome_of(error),
+        },
+        exit_code: error.map_or(Kind::EXIT_DONE, |error| error.kind().exit_code()),
+        duration_ms: milliseconds(began),
+        error: error.map(|error| ErrorText { message: error.to_string(), hint: error.hint() }),
+        next: command.next.clone().filter(|_| error.is_none()),
+    }));
+    outcome.map(drop)
+}
+
+async fn run_steps(command: &Command, cx: &mut Context) -> Result<Outcome> {
+    let mut overall = Outcome::Done;
+    for (index, step) in command.steps.iter().enumerate() {
+        if cx.cancel.is_cancelled() {
+            return Err(Error::Interrupted);
+        }
+        let began = Instant::now();
+        cx.events.emit(EventKind::StepStarted { index });
+        let result = step.run(cx).await;
+        let (outcome, summary) = match &result {
+            Ok(StepReport { outcome, summary }) => (*outcome, summary.clone()),
+            Err(error) => (outcome_of(error), error.to_string()),
+        };
+        cx.events.emit(EventKind::StepFinished { index, outcome, summary, duration_ms: milliseconds(began) });
+        result?;
+        if outcome == Outcome::Warned {
+            overall = Outcome::Warned;
+        }
+    }
+    Ok(overall)
+}
+
+fn outcome_of(error: &Error) -> Outcome {
+    match error.kind() {
+        Kind::Interrupted => Outcome::Interrupted,
+        Kind::Refused => Outcome::Refused,
+        _ => Outcome::Failed,
+    }
+}
+
+async fn settle_sandbox(cx: &mut Context, failed: bool) {
+    let Some(sandbox) = cx.take_sandbox() else { return };
+    let interrupted = cx.cancel.is_cancelled();
+    let keep = match cx.settings.keep {
+        Keep::Always => !interrupted,
+        Keep::OnFailure => failed && !interrupted,
+        Keep::Never => false,
+    };
+    if !keep {
+        sandbox.remove().await;
+        return;
+    }
+    let url = cx.target().ok().filter(|target| target.name() == "sandbox").map(crate::target::Target::sandbox_url);
+    match sandbox.keep().await {
+        Ok(removal) => {
+            if let Some(url) = url {
+                cx.events.info(format!("the sandbox is kept; to connect: psql '{url}'"));
+            }
+            cx.events.info(format!("to remove it: {removal}"));
+        }
+        Err(error) => cx.events.warn(format!("the sandbox could not be kept: {error}")),
+    }
+}

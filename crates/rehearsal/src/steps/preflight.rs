@@ -1,0 +1,89 @@
+//! Looks whether the target is fit for a release, and changes nothing: everything is read in
+//! read-only transactions.
+
+use async_trait::async_trait;
+
+use super::step::{Step, StepReport};
+use crate::context::Context;
+use crate::error::Result;
+use crate::plan::{self, Refusal};
+use crate::postgres::catalog;
+use crate::postgres::history::History;
+use crate::postgres::query::Stopped;
+use crate::report::format::{bytes, plural};
+
+/// A transaction that is older than this holds up a release: locks queue behind it, and
+/// CONCURRENTLY waits for it.
+const LONG_TRANSACTION_SECONDS: u32 = 60;
+
+/// See the module.
+pub struct Preflight {
+    /// The newest version that the release goes to.
+    pub to: Option<i64>,
+}
+
+#[async_trait]
+impl Step for Preflight {
+    fn name(&self) -> &'static str {
+        "preflight"
+    }
+
+    fn title(&self) -> &'static str {
+        "look whether the database is fit for the release"
+    }
+
+    async fn run(&self, cx: &mut Context) -> Result<StepReport> {
+        let mut session = cx.connect_and_tell("preflight").await?;
+        let mut not_ready = Vec::new();
+        if session.is_in_recovery() {
+            not_ready.push("it is a standby, which can only be read".to_owned());
+        }
+        session
+            .execute("SET default_transaction_read_only = on")
+            .await
+            .map_err(Stopped::doing("go read-only"))?;
+        let history = History::read(&mut session, &cx.workspace.config.history_table).await?;
+        let plan = plan::up(&cx.workspace.migrations, &history, self.to)?;
+        let overview = catalog::overview(&mut session).await?;
+        let mut worth_a_look = Vec::new();
+        match &overview.schema {
+            None => not_ready.push("its search_path leads to no schema".to_owned()),
+            Some(schema) if !overview.may_create => {
+                not_ready.push(format!("the role {} may not create anything in schema {schema}", overview.role));
+            }
+            Some(_) => {}
+        }
+        if !overview.foreign_tables.is_empty() {
+            not_ready.push(format!("the role {} does not own {}", overview.role, overview.foreign_tables.join(", ")));
+        }
+        for index in catalog::invalid_indexes(&mut session).await? {
+            worth_a_look.push(format!("index {index} is INVALID"));
+        }
+        for transaction in catalog::long_transactions(&mut session, LONG_TRANSACTION_SECONDS).await? {
+            worth_a_look.push(format!("a long transaction holds things up: {}", transaction.description));
+        }
+        session.close().await;
+        if !not_ready.is_empty() {
+            let remedy = format!(
+                "connect as the owner of the tables, to the primary server (now: role {}, {})",
+                overview.role,
+                cx.target()?.address()
+            );
+            return Err(Refusal::NotReady { reasons: not_ready, remedy }.into());
+        }
+        for note in plan.notes() {
+            cx.events.info(note.clone());
+        }
+        for path in cx.workspace.migrations.ignored_files() {
+            worth_a_look.push(format!("{} is no migration: sqlx passes over a name without VERSION_", path.display()));
+        }
+        let summary = format!("{} to apply, database of {}", plural(plan.files().len() as u64, "migration"), bytes(overview.size));
+        if worth_a_look.is_empty() {
+            return Ok(StepReport::done(summary));
+        }
+        for text in &worth_a_look {
+            cx.events.warn(text.clone());
+        }
+        Ok(StepReport::warned(format!("{summary}; {} to look at", worth_a_look.len())))
+    }
+}

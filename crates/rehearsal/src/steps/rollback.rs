@@ -1,0 +1,65 @@
+//! Undoes migrations, newest first.
+
+use async_trait::async_trait;
+
+use super::step::{Step, StepReport};
+use crate::apply::Applier;
+use crate::context::Context;
+use crate::error::Result;
+use crate::plan::{self, Back};
+use crate::postgres::history::History;
+use crate::postgres::locks::Lock;
+use crate::postgres::session::Session;
+use crate::report::format::plural;
+
+/// See the module.
+pub struct Rollback {
+    /// Where it ends.
+    pub back: Back,
+}
+
+#[async_trait]
+impl Step for Rollback {
+    fn name(&self) -> &'static str {
+        "rollback"
+    }
+
+    fn title(&self) -> &'static str {
+        "undo the migrations, newest first"
+    }
+
+    async fn run(&self, cx: &mut Context) -> Result<StepReport> {
+        let mut session = cx.connect_and_tell("rollback").await?;
+        let outcome = self.undo(cx, &mut session).await;
+        // Its locks end with it, whatever happened.
+        session.close().await;
+        outcome
+    }
+}
+
+impl Rollback {
+    async fn undo(&self, cx: &Context, session: &mut Session) -> Result<StepReport> {
+        let workspace = &cx.workspace;
+        let table = &workspace.config.history_table;
+        Lock::Run.acquire(session, workspace.config.limits.run_lock_patience).await?;
+        let history = History::read(session, table).await?;
+        let plan = plan::down(&workspace.migrations, &history, self.back)?;
+        for note in plan.notes() {
+            cx.events.info(note.clone());
+        }
+        let mut applier = Applier {
+            session,
+            events: &cx.events,
+            limits: &workspace.config.limits,
+            history_table: table,
+            run_id: &cx.run_id,
+        };
+        applier.run(&plan).await?;
+        let history = History::read(session, table).await?;
+        Ok(StepReport::done(format!(
+            "{} undone, now at version {}",
+            plural(plan.files().len() as u64, "migration"),
+            history.latest_finished().unwrap_or_default()
+        )))
+    }
+}

@@ -1,0 +1,353 @@
+//! A database that somebody depends on, and a URL that never prints its password.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use sqlx::postgres::{PgConnectOptions, PgSslMode};
+use url::Url;
+
+/// A password. It has no `Display`, and its `Debug` tells nothing.
+#[derive(Clone)]
+struct Secret(String);
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
+/// Where a server listens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Host {
+    /// A name or an address.
+    Tcp(String),
+    /// The directory of a Unix socket.
+    Socket(PathBuf),
+}
+
+/// A named database and how to reach it.
+///
+/// ```
+/// use rehearsal::target::Target;
+/// let target = Target::from_url("staging", "postgres://me:s%20ecret@db.example:5433/shop").unwrap();
+/// assert_eq!(target.to_string(), "staging (me@db.example:5433/shop)");
+/// assert!(!format!("{target:?}").contains("ecret"));
+/// ```
+#[derive(Debug, Clone)]
+pub struct Target {
+    name: String,
+    host: Host,
+    port: u16,
+    user: String,
+    password: Option<Secret>,
+    database: String,
+    /// Connection parameters that both sqlx and libpq know, by libpq's names.
+    parameters: Vec<(String, String)>,
+    protected: bool,
+}
+
+/// Why a database URL cannot be used. The URL itself is never repeated: it may hold a password.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TargetError {
+    /// Not a URL.
+    #[error("the database URL of target `{name}` does not parse: {reason}")]
+    Malformed {
+        /// The target.
+        name: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// Nothing says where the target is.
+    #[error("target `{name}` has no database URL: {variable} is not set")]
+    NoUrl {
+        /// The target.
+        name: String,
+        /// The environment variable that was looked at.
+        variable: String,
+    },
+    /// The configuration does not know it.
+    #[error("there is no target `{name}`; rehearsal.toml knows: {known}")]
+    Unknown {
+        /// What was asked for.
+        name: String,
+        /// What there is.
+        known: String,
+    },
+}
+
+impl TargetError {
+    /// What to do next.
+    #[must_use]
+    pub fn hint(&self) -> String {
+        match self {
+            Self::Malformed { .. } => {
+                "write it as postgres://user:password@host:5432/database, with special characters percent-encoded".into()
+            }
+            Self::NoUrl { variable, .. } => {
+                format!("set {variable}=postgres://user:password@host:5432/database")
+            }
+            Self::Unknown { name, .. } => {
+                format!("add a [targets.{name}] table to rehearsal.toml, or name one of those")
+            }
+        }
+    }
+}
+
+const DEFAULT_PORT: u16 = 5432;
+
+impl Target {
+    /// Reads a `postgres://` URL. Parameters after `?` are libpq's: `sslmode`, `sslrootcert`,
+    /// `sslcert`, `sslkey`, `host`, `options` …
+    ///
+    /// # Errors
+    /// [`TargetError::Malformed`], which never repeats the URL.
+    pub fn from_url(name: &str, url: &str) -> Result<Self, TargetError> {
+        let malformed = |reason: &str| TargetError::Malformed {
+            name: name.to_owned(),
+            reason: reason.to_owned(),
+        };
+        let parsed = Url::parse(url).map_err(|error| malformed(&error.to_string()))?;
+        if !matches!(parsed.scheme(), "postgres" | "postgresql") {
+            return Err(malformed("it does not start with postgres:// or postgresql://"));
+        }
+        let mut host = parsed.host_str().filter(|host| !host.is_empty()).map(decode);
+        let mut port = parsed.port();
+        let mut user = Some(decode(parsed.username())).filter(|user| !user.is_empty());
+        let mut password = parsed.password().map(decode);
+        let mut database =
+            Some(decode(parsed.path().trim_start_matches('/'))).filter(|name| !name.is_empty());
+        let mut parameters = Vec::new();
+        for (key, value) in parsed.query_pairs() {
+            let value = value.into_owned();
+            match &*key {
+                "host" | "hostaddr" => host = Some(value),
+                "port" => {
+                    port = Some(value.parse().map_err(|_| malformed("its port is not a number"))?);
+                }
+                "user" => user = Some(value),
+                "password" => password = Some(value),
+                "dbname" => database = Some(value),
+                // Ours is always set, whatever the URL says.
+                "application_name" => {}
+                _ => parameters.push((key.replace('-', "_").replace("ssl_", "ssl"), value)),
+            }
+        }
+        if let Some((_, mode)) = parameters.iter().find(|(key, _)| key == "sslmode")
+            && mode.parse::<PgSslMode>().is_err()
+        {
+            return Err(malformed("its sslmode is none of disable, allow, prefer, require, verify-ca, verify-full"));
+        }
+        let user = user.ok_or_else(|| malformed("it names no user"))?;
+        Ok(Self {
+            name: name.to_owned(),
+            host: match host {
+                Some(path) if path.starts_with('/') => Host::Socket(path.into()),
+                Some(name) => Host::Tcp(name.trim_matches(['[', ']']).to_owned()),
+                None => Host::Tcp("localhost".into()),
+            },
+            port: port.unwrap_or(DEFAULT_PORT),
+            // libpq: the database's name defaults to the user's.
+            database: database.unwrap_or_else(|| user.clone()),
+            user,
+            password: password.map(Secret),
+            parameters,
+            protected: false,
+        })
+    }
+
+    /// A server of our own: no TLS, nothing taken from a URL.
+    #[must_use]
+    pub fn sandbox(host: Host, port: u16, user: &str, password: Option<&str>, database: &str) -> Self {
+        Self {
+            name: "sandbox".into(),
+            host,
+            port,
+            user: user.into(),
+            password: password.map(|password| Secret(password.into())),
+            database: database.into(),
+            parameters: vec![("sslmode".into(), "disable".into())],
+            protected: false,
+        }
+    }
+
+    /// Marks it as one that asks before anything is undone on it.
+    #[must_use]
+    pub fn protected(mut self, protected: bool) -> Self {
+        self.protected = protected;
+        self
+    }
+
+    /// The same server, another database.
+    #[must_use]
+    pub fn with_database(&self, database: &str) -> Self {
+        Self { database: database.into(), ..self.clone() }
+    }
+
+    /// Its name in `rehearsal.toml`.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The database's name.
+    #[must_use]
+    pub fn database(&self) -> &str {
+        &self.database
+    }
+
+    /// Where its server listens.
+    #[must_use]
+    pub fn host(&self) -> &Host {
+        &self.host
+    }
+
+    /// Whether destructive acts on it must be confirmed.
+    #[must_use]
+    pub fn is_protected(&self) -> bool {
+        self.protected
+    }
+
+    /// `user@host:port/database`, without the password.
+    #[must_use]
+    pub fn address(&self) -> String {
+        match &self.host {
+            Host::Tcp(host) if host.contains(':') => {
+                format!("{}@[{host}]:{}/{}", self.user, self.port, self.database)
+            }
+            Host::Tcp(host) => format!("{}@{host}:{}/{}", self.user, self.port, self.database),
+            Host::Socket(folder) => {
+                format!("{}@{}:{}/{}", self.user, folder.display(), self.port, self.database)
+            }
+        }
+    }
+
+    /// What sqlx connects with.
+    #[must_use]
+    pub fn connect_options(&self, application_name: &str) -> PgConnectOptions {
+        let mut options = match &self.password {
+            Some(Secret(password)) => PgConnectOptions::new_without_pgpass().password(password),
+            None => self.options_with_passfile(),
+        }
+        .port(self.port)
+        .username(&self.user)
+        .database(&self.database)
+        .application_name(application_name);
+        options = match &self.host {
+            Host::Tcp(host) => options.host(host),
+            Host::Socket(folder) => options.socket(folder),
+        };
+        for (key, value) in &self.parameters {
+            options = match key.as_str() {
+                // The mode was checked when the URL was read; the strictest one is the safe default.
+                "sslmode" => options.ssl_mode(value.parse().unwrap_or(PgSslMode::VerifyFull)),
+                "sslrootcert" => options.ssl_root_cert(value),
+                "sslcert" => options.ssl_client_cert(value),
+                "sslkey" => options.ssl_client_key(value),
+                _ => options,
+            };
+        }
+        options
+    }
+
+    /// sqlx looks into the password file only when it parses a URL, so it is given one.
+    fn options_with_passfile(&self) -> PgConnectOptions {
+        let encode = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
+        let host = match &self.host {
+            Host::Tcp(host) if host.contains(':') => format!("[{host}]"),
+            Host::Tcp(host) => host.clone(),
+            Host::Socket(_) => "localhost".into(),
+        };
+        format!("postgres://{}@{host}:{}/{}", encode(&self.user), self.port, encode(&self.database))
+            .parse()
+            .unwrap_or_else(|_| PgConnectOptions::new_without_pgpass())
+    }
+
+    /// The same for a child process such as pg_dump: libpq's environment variables, so that
+    /// nothing shows in the process list.
+    #[must_use]
+    pub fn libpq_environment(&self, application_name: &str) -> Vec<(String, String)> {
+        let mut environment = vec![
+            ("PGHOST".to_owned(), match &self.host {
+                Host::Tcp(host) => host.clone(),
+                Host::Socket(folder) => folder.display().to_string(),
+            }),
+            ("PGPORT".to_owned(), self.port.to_string()),
+            ("PGUSER".to_owned(), self.user.clone()),
+            ("PGDATABASE".to_owned(), self.database.clone()),
+            ("PGAPPNAME".to_owned(), application_name.to_owned()),
+            ("PGCONNECT_TIMEOUT".to_owned(), crate::postgres::CONNECT_TIMEOUT.as_secs().to_string()),
+        ];
+        if let Some(Secret(password)) = &self.password {
+            environment.push(("PGPASSWORD".into(), password.clone()));
+        }
+        for (key, value) in &self.parameters {
+            let variable = match key.as_str() {
+                "sslmode" => "PGSSLMODE",
+                "sslrootcert" => "PGSSLROOTCERT",
+                "sslcert" => "PGSSLCERT",
+                "sslkey" => "PGSSLKEY",
+                "channel_binding" => "PGCHANNELBINDING",
+                _ => continue,
+            };
+            environment.push((variable.into(), value.clone()));
+        }
+        environment
+    }
+
+    /// A URL for a person to connect to a *sandbox* with; a target's URL is never written out.
+    #[must_use]
+    pub fn sandbox_url(&self) -> String {
+        let password = self.password.as_ref().map_or(String::new(), |Secret(p)| format!(":{p}"));
+        match &self.host {
+            Host::Tcp(host) => {
+                format!("postgres://{}{password}@{host}:{}/{}", self.user, self.port, self.database)
+            }
+            Host::Socket(folder) => format!(
+                "postgres://{}{password}@localhost:{}/{}?host={}",
+                self.user, self.port, self.database, folder.display()
+            ),
+        }
+    }
+}
+
+fn decode(text: &str) -> String {
+    percent_decode_str(text).decode_utf8_lossy().into_owned()
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({})", self.name, self.address())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn percent_encoded_parts_are_decoded() {
+        let target = Target::from_url("t", "postgres://a%40b:p%2Bw+%3D@h/d%20b?sslmode=require").expect("parses");
+        assert_eq!(target.user, "a@b");
+        assert_eq!(target.password.as_ref().map(|p| p.0.as_str()), Some("p+w+="));
+        assert_eq!(target.database, "d b");
+        assert_eq!(target.address(), "a@b@h:5432/d b");
+    }
+
+    #[test]
+    fn a_socket_folder_may_stand_in_the_host_or_in_a_parameter() {
+        for url in ["postgres://me@%2Frun%2Fpg/d", "postgres://me@localhost/d?host=/run/pg"] {
+            let target = Target::from_url("t", url).expect("parses");
+            assert_eq!(target.host, Host::Socket("/run/pg".into()), "{url}");
+        }
+    }
+
+    #[test]
+    fn a_malformed_url_is_refused_without_showing_its_password() {
+        for url in ["postgres://me:hunter2@host:notaport/db", "mysql://me:hunter2@h/db", "hunter2", "postgres://me:hunter2@h/db?sslmode=maybe"] {
+            let error = Target::from_url("t", url).expect_err("refused");
+            assert!(!format!("{error} {error:?} {}", error.hint()).contains("hunter2"), "{error}");
+        }
+    }
+}

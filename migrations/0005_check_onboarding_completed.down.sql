@@ -1,0 +1,3 @@
+-- Allows NULL again; no row changes.
+
+ALTER TABLE users DROP CONSTRAINT users_onboarding_completed_decided;

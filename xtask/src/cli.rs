@@ -1,0 +1,160 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use rehearsal::providers::Choice;
+
+/// Rehearse a database migration on a copy, prove the way back, then run the very same steps for real.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", version, max_term_width = 100)]
+#[command(after_help = "Examples:
+  cargo xtask rehearse                        the newest release on generated data
+  cargo xtask rehearse --target staging       the same on a copy of staging, which is only read
+  cargo xtask db-backup --target staging      a backup that counts only once it was restored
+  cargo xtask migrate --target staging        apply what is pending
+  cargo xtask verify --target staging         run the checks
+  cargo xtask rollback --target staging       undo the newest release
+
+Exit codes: 0 done, 1 failed, 2 usage or configuration, 3 refused by a check or gate,
+4 busy or unreachable (try again), 5 stopped half-way (run it again), 130 interrupted")]
+pub struct Cli {
+    #[command(flatten)]
+    pub common: Common,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Flags of every command.
+#[derive(Debug, Clone, Args)]
+pub struct Common {
+    /// The database: a name of rehearsal.toml. By default its `default_target`, which is `dev`
+    #[arg(long, global = true, value_name = "NAME", env = "REHEARSAL_TARGET")]
+    pub target: Option<String>,
+    /// Another configuration than rehearsal.toml
+    #[arg(long, global = true, value_name = "PATH", env = "REHEARSAL_CONFIG")]
+    pub config: Option<PathBuf>,
+    /// Events as JSON lines on stdout; all else goes to stderr
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Only errors and the last line
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub quiet: bool,
+    /// Every statement and every check
+    #[arg(short, long, global = true)]
+    pub verbose: bool,
+    /// Answer yes to every question
+    #[arg(long, global = true, env = "REHEARSAL_YES")]
+    pub yes: bool,
+    /// When to use colours
+    #[arg(long, global = true, value_enum, default_value_t = Color::Auto, value_name = "WHEN")]
+    pub color: Color,
+    /// No moving line, even at a terminal
+    #[arg(long, global = true)]
+    pub no_progress: bool,
+}
+
+/// When to use colours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Color {
+    /// At a terminal, unless NO_COLOR is set.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// Flags of commands that may start a throwaway server.
+#[derive(Debug, Clone, Args)]
+pub struct SandboxArgs {
+    /// Where throwaway servers come from: auto, docker, local or embedded
+    #[arg(long, env = "REHEARSAL_PROVIDER")]
+    pub provider: Option<Choice>,
+    /// An image instead of the official postgres:<major>
+    #[arg(long, env = "REHEARSAL_IMAGE")]
+    pub image: Option<String>,
+    /// Leave the throwaway server running, and say how to connect
+    #[arg(long)]
+    pub keep: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the whole release on a throwaway server: there, back, and there again
+    Rehearse {
+        /// The release of rehearsal.toml; the newest by default
+        #[arg(long, value_name = "NAME")]
+        release: Option<String>,
+        /// How many rows the fixtures make
+        #[arg(long, default_value_t = 10_000, value_name = "N")]
+        rows: u64,
+        #[command(flatten)]
+        sandbox: SandboxArgs,
+    },
+    /// Make a backup; it counts only after it was restored and compared
+    DbBackup {
+        #[command(flatten)]
+        sandbox: SandboxArgs,
+    },
+    /// Restore a backup into a new database beside the old one
+    Restore {
+        /// The backup's folder; the newest of the target by default
+        backup: Option<PathBuf>,
+        /// The new database; by default the old name with `_restored_` and the time
+        #[arg(long, value_name = "DATABASE")]
+        into: Option<String>,
+    },
+    /// Apply the pending migrations
+    Migrate {
+        /// The newest version to apply
+        #[arg(long, value_name = "VERSION")]
+        to: Option<i64>,
+    },
+    /// Run the checks, and compare with what the last migration saw before it began
+    Verify,
+    /// Undo migrations, newest first; a backup is made before
+    Rollback {
+        /// The newest version that stays; 0 keeps none
+        #[arg(long, value_name = "VERSION", conflicts_with = "steps")]
+        to: Option<i64>,
+        /// How many versions to undo
+        #[arg(long, value_name = "N")]
+        steps: Option<usize>,
+        #[command(flatten)]
+        sandbox: SandboxArgs,
+    },
+    /// Show what is applied and what is pending; writes nothing
+    Status,
+    /// Show what `migrate` would do, statement by statement; writes nothing
+    Plan {
+        /// The newest version to apply
+        #[arg(long, value_name = "VERSION")]
+        to: Option<i64>,
+    },
+    /// The real sqlx-cli, linked in: `cargo xtask sqlx migrate info`
+    #[command(disable_help_flag = true)]
+    Sqlx {
+        /// What sqlx is to be told
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
+    /// Run the test suite, over every provider that this machine has
+    Test {
+        /// Only this provider: local or docker
+        #[arg(long)]
+        provider: Option<Choice>,
+        /// What `cargo test` is to be told
+        #[arg(last = true)]
+        arguments: Vec<String>,
+    },
+    /// Measure speed as ratios against the tools that a user would use otherwise
+    Bench {
+        /// How many users the big table has
+        #[arg(long, default_value_t = 1_000_000, value_name = "N")]
+        rows: u64,
+        /// Only figures whose name contains this
+        #[arg(long, value_name = "TEXT")]
+        only: Option<String>,
+    },
+}

@@ -1,0 +1,42 @@
+//! One file a command: arguments in, a call of the library out.
+
+mod bench;
+mod db_backup;
+mod migrate;
+mod plan;
+mod rehearse;
+mod restore;
+mod rollback;
+mod sqlx;
+mod status;
+mod test;
+mod verify;
+
+use crate::cli::{Cli, Command};
+use crate::shell::Shell;
+
+/// Runs the command of the command line.
+pub fn dispatch(cli: Cli) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let outcome = runtime.block_on(run(cli));
+    // A blocking task that is stuck (a hung file system) must not hold the exit up.
+    runtime.shutdown_timeout(std::time::Duration::from_secs(1));
+    outcome
+}
+
+async fn run(cli: Cli) -> anyhow::Result<()> {
+    let shell = Shell::open(cli.common)?;
+    match cli.command {
+        Command::Rehearse { release, rows, sandbox } => rehearse::run(shell, release.as_deref(), rows, &sandbox).await,
+        Command::DbBackup { sandbox } => db_backup::run(shell, &sandbox).await,
+        Command::Restore { backup, into } => restore::run(shell, backup, into).await,
+        Command::Migrate { to } => migrate::run(shell, to).await,
+        Command::Verify => verify::run(shell).await,
+        Command::Rollback { to, steps, sandbox } => rollback::run(shell, to, steps, &sandbox).await,
+        Command::Status => status::run(&shell).await,
+        Command::Plan { to } => plan::run(&shell, to).await,
+        Command::Sqlx { arguments } => sqlx::run(&shell, arguments).await,
+        Command::Test { provider, arguments } => test::run(provider, &arguments).await,
+        Command::Bench { rows, only } => bench::run(shell, rows, only.as_deref()).await,
+    }
+}

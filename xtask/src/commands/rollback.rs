@@ -1,0 +1,56 @@
+//! `rollback`: undo migrations, newest first, after a backup.
+
+use std::io::Write;
+
+use rehearsal::config::Config;
+use rehearsal::plan::{self, Back};
+use rehearsal::postgres::history::History;
+use rehearsal::report::status;
+use rehearsal::run::Command;
+use rehearsal::steps::lists;
+
+use crate::cli::SandboxArgs;
+use crate::shell::Shell;
+
+pub async fn run(shell: Shell, to: Option<i64>, steps: Option<usize>, sandbox: &SandboxArgs) -> anyhow::Result<()> {
+    let target = shell.target()?;
+    let workspace = shell.workspace()?;
+    let mut session = shell.connect(&target, "rollback").await?;
+    let history = History::read(&mut session, &shell.config.history_table).await?;
+    session.close().await;
+    let back = match (to, steps) {
+        (Some(version), _) => Back::To(version),
+        (None, Some(steps)) => Back::Steps(steps),
+        (None, None) => last_release(&shell.config, &history),
+    };
+    let plan = plan::down(&workspace.migrations, &history, back).map_err(rehearsal::Error::from)?;
+    if !plan.is_empty() && !shell.common.quiet {
+        let mut text = Vec::new();
+        status::write_plan(&mut text, &format!("to undo on {target}"), &plan)?;
+        std::io::stderr().write_all(&text)?;
+    }
+    if !plan.is_empty() {
+        shell.confirm("undo these migrations", &target)?;
+    }
+    let at = history.latest_finished().unwrap_or(0);
+    let command = Command {
+        name: "rollback",
+        target: target.to_string(),
+        release: None,
+        steps: if plan.is_empty() { lists::nothing(at) } else { lists::rollback(back) },
+        next: (!plan.is_empty()).then(|| format!("cargo xtask verify --target {}", target.name())),
+    };
+    let settings = shell.settings(Some(sandbox));
+    shell.run(command, workspace, settings, Some(target), |_| {}).await
+}
+
+/// Bare `rollback` never undoes more than the newest release that has begun; outside of any
+/// configured release, it undoes one version.
+fn last_release(config: &Config, history: &History) -> Back {
+    let newest = history.iter().map(|applied| applied.version).max().unwrap_or(0);
+    match config.releases.iter().rev().find(|release| release.after < newest && newest <= release.to) {
+        Some(release) if release.after == 0 || history.get(release.after).is_some() => Back::To(release.after),
+        _ if newest == 0 => Back::Steps(0),
+        _ => Back::Steps(1),
+    }
+}

@@ -1,0 +1,35 @@
+//! `sqlx …`: the real sqlx-cli, linked in. Nothing to install, and the version that fits.
+
+use clap::Parser;
+
+use crate::exit::{self, Told};
+use crate::shell::Shell;
+
+pub async fn run(shell: &Shell, arguments: Vec<String>) -> anyhow::Result<()> {
+    let mut arguments = arguments;
+    arguments.insert(0, "cargo xtask sqlx".into());
+    // These take a URL, and a target that was named says which. It stays inside of this process.
+    let takes_url = matches!(arguments.get(1).map(String::as_str), Some("migrate" | "mig" | "database" | "db" | "prepare" | "prep"));
+    let has_url = arguments.iter().any(|argument| argument.starts_with("--database-url") || argument == "-D");
+    if let (Some(name), true, false) = (&shell.common.target, takes_url, has_url) {
+        let (variable, _) = shell.config.target(name).map_err(rehearsal::Error::from)?;
+        let url = std::env::var(&variable).map_err(|_| {
+            exit::usage(format!("target `{name}` has no database URL: {variable} is not set"), format!("set {variable}"))
+        })?;
+        arguments.extend(["--database-url".into(), url]);
+    }
+    let options = match sqlx_cli::Opt::try_parse_from(arguments) {
+        Ok(options) => options,
+        Err(error) => {
+            let _ = error.print();
+            let code = if error.use_stderr() { rehearsal::Kind::Usage.exit_code() } else { 0 };
+            return if code == 0 { Ok(()) } else { Err(Told(code).into()) };
+        }
+    };
+    sqlx::any::install_default_drivers();
+    // sqlx-cli itself ends with 0 when it is interrupted.
+    tokio::select! {
+        outcome = sqlx_cli::run(options) => outcome,
+        () = shell.cancel.cancelled() => Err(rehearsal::Error::Interrupted.into()),
+    }
+}

@@ -1,0 +1,24 @@
+//! `verify`: the checks, compared with what the last migration saw before it began.
+
+use rehearsal::record::Record;
+use rehearsal::run::Command;
+use rehearsal::steps::lists;
+
+use crate::shell::Shell;
+
+pub async fn run(shell: Shell) -> anyhow::Result<()> {
+    let target = shell.target()?;
+    let workspace = shell.workspace()?;
+    let before = Record::latest_migration(&shell.config.records.to, &target.address());
+    let command = Command {
+        name: "verify",
+        target: target.to_string(),
+        release: None,
+        steps: lists::verify(),
+        next: None,
+    };
+    let settings = shell.settings(None);
+    shell
+        .run(command, workspace, settings, Some(target), |cx| cx.before = before.map(|record| record.observation()))
+        .await
+}

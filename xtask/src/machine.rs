@@ -1,0 +1,43 @@
+//! What the library is told of this machine: it reads no environment itself.
+
+use std::path::{Path, PathBuf};
+
+use rehearsal::config::{Config, FILE_NAME};
+use rehearsal::context::Environment;
+
+/// The folders that programs are looked for in, the cache, and the temporary folder.
+pub fn environment(config: &Config) -> Environment {
+    let path = std::env::var_os("PATH").map(|path| std::env::split_paths(&path).collect()).unwrap_or_default();
+    Environment {
+        path,
+        program_folders: config.postgres.programs.clone(),
+        cache: cache_folder(),
+        temporary: std::env::temp_dir(),
+    }
+}
+
+fn cache_folder() -> PathBuf {
+    let set = |variable: &str| std::env::var_os(variable).map(PathBuf::from).filter(|path| path.is_absolute());
+    set("REHEARSAL_CACHE").unwrap_or_else(|| {
+        let base = set("XDG_CACHE_HOME").or_else(|| {
+            let home = std::env::home_dir()?;
+            Some(if cfg!(target_os = "macos") { home.join("Library/Caches") } else { home.join(".cache") })
+        });
+        base.unwrap_or_else(std::env::temp_dir).join("rehearsal")
+    })
+}
+
+/// The workspace: the nearest folder upwards with a `rehearsal.toml`, else with a `Cargo.lock`.
+pub fn workspace_root() -> PathBuf {
+    let here = std::env::current_dir().unwrap_or_else(|_| ".".into());
+    let with = |name: &str| here.ancestors().find(|folder| folder.join(name).is_file()).map(Path::to_owned);
+    with(FILE_NAME).or_else(|| with("Cargo.lock")).unwrap_or(here)
+}
+
+/// The commit, with `-dirty` when tracked files have changed; nothing where there is no git.
+pub fn commit() -> Option<String> {
+    let shell = xshell::Shell::new().ok()?;
+    let head = xshell::cmd!(shell, "git rev-parse --short=12 HEAD").quiet().ignore_stderr().read().ok()?;
+    let changes = xshell::cmd!(shell, "git status --porcelain --untracked-files=no").quiet().ignore_stderr().read().ok()?;
+    Some(if changes.trim().is_empty() { head } else { format!("{head}-dirty") })
+}

@@ -1,0 +1,25 @@
+//! `cargo xtask …`: the shell around the `rehearsal` library. It reads arguments and environment,
+//! calls the library, and turns the outcome into an exit code.
+
+mod cli;
+mod commands;
+mod exit;
+mod machine;
+mod shell;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    // A variable that is set already wins over the file.
+    let dotenv = dotenvy::dotenv();
+    let cli = match cli::Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return exit::of_clap(&error),
+    };
+    exit::of(dotenv.err().filter(|error| !error.not_found()).map_or_else(
+        || commands::dispatch(cli),
+        |error| Err(exit::usage(format!("cannot read .env: {}", exit::dotenv_words(&error)), "mend or remove the file")),
+    ))
+}

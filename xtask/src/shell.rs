@@ -1,0 +1,220 @@
+//! What commands share: the workspace, the target, reporters, the interruption, and a run.
+
+use std::io::{BufRead, IsTerminal, Write};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use rehearsal::config::Config;
+use rehearsal::context::{Context, Environment, Keep, Settings, Workspace};
+use rehearsal::event::{Emitter, Reporter};
+use rehearsal::plan::Refusal;
+use rehearsal::postgres::Session;
+use rehearsal::report::file::RecordFile;
+use rehearsal::report::json::Json;
+use rehearsal::report::terminal::{Style, Terminal, Verbosity};
+use rehearsal::run::{self, Command};
+use rehearsal::target::{Target, TargetError};
+use tokio_util::sync::CancellationToken;
+
+use crate::cli::{Color, Common, SandboxArgs};
+use crate::exit::{self, Told};
+use crate::machine;
+
+/// How many rows fixtures make where no fixtures are asked for.
+const NO_ROWS: u64 = 0;
+
+/// A command's surroundings.
+pub struct Shell {
+    pub common: Common,
+    pub config: Config,
+    pub environment: Environment,
+    pub cancel: CancellationToken,
+    commit: std::thread::JoinHandle<Option<String>>,
+}
+
+impl Shell {
+    /// Goes to the workspace's root and reads its configuration.
+    pub fn open(mut common: Common) -> anyhow::Result<Self> {
+        if let Some(config) = &common.config {
+            common.config = Some(absolute(config)?);
+        }
+        let root = machine::workspace_root();
+        // From here on, paths in messages are as short as in rehearsal.toml.
+        std::env::set_current_dir(&root).map_err(|error| {
+            exit::usage(format!("cannot go to {}: {error}", root.display()), "run the command in a folder that is there")
+        })?;
+        // git is asked while the database is.
+        let commit = std::thread::spawn(machine::commit);
+        let config = Config::load(std::path::Path::new("."), common.config.as_deref()).map_err(rehearsal::Error::from)?;
+        let environment = machine::environment(&config);
+        let cancel = CancellationToken::new();
+        cancel_on_signal(cancel.clone());
+        Ok(Self { common, config, environment, cancel, commit })
+    }
+
+    /// The target that the command line or the configuration names.
+    pub fn target(&self) -> Result<Target, rehearsal::Error> {
+        self.target_named(self.common.target.as_deref().unwrap_or(&self.config.default_target))
+    }
+
+    /// A target by its name. Its URL comes from the environment.
+    pub fn target_named(&self, name: &str) -> Result<Target, rehearsal::Error> {
+        let (variable, settings) = self.config.target(name)?;
+        let is_default = name == self.config.default_target;
+        let url = match std::env::var(&variable) {
+            Ok(url) if !url.is_empty() => url,
+            // libpq's own variables, for the target that is meant when none is named.
+            _ if is_default && std::env::var_os("PGHOST").is_some() => url_of_libpq(),
+            _ => return Err(TargetError::NoUrl { name: name.into(), variable }.into()),
+        };
+        Ok(Target::from_url(name, &url)?.protected(settings.protected))
+    }
+
+    /// A connection for a command that only looks.
+    pub async fn connect(&self, target: &Target, purpose: &str) -> Result<Session, rehearsal::Error> {
+        Session::connect(target, purpose, &self.cancel).await
+    }
+
+    /// Where a command may write that is not told by events.
+    pub fn out(&self) -> std::io::StdoutLock<'static> {
+        std::io::stdout().lock()
+    }
+
+    /// Reads migrations and checks.
+    pub fn workspace(&self) -> Result<Workspace, rehearsal::Error> {
+        Workspace::load(self.config.clone(), None)
+    }
+
+    /// The settings of a run on a target.
+    pub fn settings(&self, sandbox: Option<&SandboxArgs>) -> Settings {
+        let keep = match sandbox {
+            Some(arguments) if arguments.keep => Keep::Always,
+            _ => Keep::Never,
+        };
+        Settings {
+            provider: sandbox.and_then(|arguments| arguments.provider).unwrap_or(self.config.sandbox.provider),
+            image: sandbox.and_then(|arguments| arguments.image.clone()),
+            keep,
+            rows: NO_ROWS,
+            alone: false,
+        }
+    }
+
+    /// Runs a command's steps, with all reporters. What went wrong has been told when this returns.
+    pub async fn run(
+        self,
+        command: Command,
+        mut workspace: Workspace,
+        settings: Settings,
+        target: Option<Target>,
+        prepare: impl FnOnce(&mut Context),
+    ) -> anyhow::Result<()> {
+        workspace.commit = self.commit.join().ok().flatten();
+        let run_id = run::run_id(command.name);
+        let records = workspace.config.records.to.clone();
+        let record = records.join(format!("{run_id}.json"));
+        let events = Emitter::new(reporters(&self.common, records));
+        let mut cx = Context::new(
+            run_id, Arc::new(workspace), self.environment, settings, events.clone(), self.cancel, target,
+        );
+        prepare(&mut cx);
+        let outcome = run::run(&command, &mut cx).await;
+        for failure in events.failures() {
+            writeln!(std::io::stderr(), "warning: {failure}")?;
+        }
+        if !self.common.quiet && record.is_file() {
+            writeln!(std::io::stderr(), "record: {}", record.display())?;
+        }
+        outcome.map_err(|error| Told(error.kind().exit_code()).into())
+    }
+
+    /// Asks before something is undone on a protected target: its name is to be typed.
+    pub fn confirm(&self, what: &str, target: &Target) -> anyhow::Result<()> {
+        if !target.is_protected() || self.common.yes {
+            return Ok(());
+        }
+        let refused = || rehearsal::Error::from(Refusal::Unconfirmed { what: what.into(), target: target.name().into() });
+        if !std::io::stdin().is_terminal() {
+            return Err(refused().into());
+        }
+        let mut stderr = std::io::stderr();
+        write!(stderr, "{what} on {target}. Type the target's name to go on: ")?;
+        stderr.flush()?;
+        let mut answer = String::new();
+        std::io::stdin().lock().read_line(&mut answer)?;
+        if answer.trim() == target.name() { Ok(()) } else { Err(refused().into()) }
+    }
+}
+
+/// A path of the command line, before the folder is changed.
+pub fn absolute(path: &std::path::Path) -> anyhow::Result<PathBuf> {
+    std::path::absolute(path).map_err(|error| exit::usage(format!("{}: {error}", path.display()), "name a path that is there"))
+}
+
+fn reporters(common: &Common, records: PathBuf) -> Vec<Box<dyn Reporter>> {
+    let verbosity = match (common.quiet, common.verbose) {
+        (true, _) => Verbosity::Quiet,
+        (_, true) => Verbosity::Verbose,
+        _ => Verbosity::Normal,
+    };
+    let at_terminal = if common.json { std::io::stderr().is_terminal() } else { std::io::stdout().is_terminal() };
+    let color = match common.color {
+        Color::Always => true,
+        Color::Never => false,
+        Color::Auto => at_terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
+    };
+    let progress = std::io::stderr().is_terminal() && !common.no_progress && verbosity > Verbosity::Quiet;
+    let style = Style { verbosity, color, progress };
+    // The evidence first: what is shown may fail without it.
+    let mut reporters: Vec<Box<dyn Reporter>> = vec![Box::new(RecordFile::new(records))];
+    if common.json {
+        reporters.push(Box::new(Json(std::io::stdout())));
+        reporters.push(Box::new(Terminal::new(std::io::stderr(), style)));
+    } else {
+        reporters.push(Box::new(Terminal::new(std::io::stdout(), style)));
+    }
+    reporters
+}
+
+/// The first signal asks the run to stop, which cancels what is running and cleans up; the second
+/// one does not wait for that.
+fn cancel_on_signal(cancel: CancellationToken) {
+    tokio::spawn(async move {
+        use tokio::signal::unix::{SignalKind, signal};
+        let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate())) else {
+            return;
+        };
+        for repeated in [false, true] {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+            if repeated {
+                std::process::exit(rehearsal::Kind::Interrupted.exit_code().into());
+            }
+            cancel.cancel();
+        }
+    });
+}
+
+/// PGHOST, PGPORT … as a URL without the password, which sqlx and libpq take from PGPASSWORD
+/// themselves.
+fn url_of_libpq() -> String {
+    let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let user = variable("PGUSER").or_else(|| variable("USER")).unwrap_or_else(|| "postgres".into());
+    let mut query = form(&[("host", variable("PGHOST")), ("port", variable("PGPORT")), ("dbname", variable("PGDATABASE")), ("sslmode", variable("PGSSLMODE"))]);
+    query.push_str(&format!("&user={}", encode(&user)));
+    format!("postgres://localhost?{query}")
+}
+
+fn form(pairs: &[(&str, Option<String>)]) -> String {
+    let set: Vec<String> =
+        pairs.iter().filter_map(|(key, value)| value.as_ref().map(|value| format!("{key}={}", encode(value)))).collect();
+    set.join("&")
+}
+
+fn encode(text: &str) -> String {
+    text.bytes()
+        .map(|byte| if byte.is_ascii_alphanumeric() { char::from(byte).to_string() } else { format!("%{byte:02X}") })
+        .collect()
+}

@@ -20,6 +20,7 @@ use crate::postgres::schema::Schema;
 use crate::postgres::session::Session;
 use crate::postgres::tools::{Invocation, ToolError, Tools, choose};
 use crate::postgres::version::Version;
+use crate::providers::scratch::Scratch;
 use crate::providers::{self, Choice, Request, Sandbox, docker};
 use crate::source::MigrationSet;
 use crate::target::Target;
@@ -132,6 +133,7 @@ pub struct Context {
     pub backup: Option<(PathBuf, Manifest)>,
     target: Option<Target>,
     sandbox: Option<Sandbox>,
+    scratch: Option<Scratch>,
 }
 
 /// Size that is assumed when there is nothing to go by.
@@ -163,6 +165,7 @@ impl Context {
             backup: None,
             target,
             sandbox: None,
+            scratch: None,
         }
     }
 
@@ -176,9 +179,26 @@ impl Context {
         })
     }
 
-    /// From now on, steps work on that database.
-    pub fn enter(&mut self, target: Target) {
+    /// From now on, steps work on that throwaway database, and what they make of it is thrown away
+    /// with it.
+    ///
+    /// # Errors
+    /// When no temporary folder can be made.
+    pub fn enter(&mut self, target: Target) -> Result<()> {
+        if self.scratch.is_none() {
+            self.scratch = Some(Scratch::create(&self.environment.temporary)?);
+        }
         self.target = Some(target);
+        Ok(())
+    }
+
+    /// The folder that backups of the target belong to.
+    #[must_use]
+    pub fn backup_folder(&self) -> PathBuf {
+        match &self.scratch {
+            Some(scratch) => scratch.path(),
+            None => self.workspace.config.backup.to.clone(),
+        }
     }
 
     /// Opens a connection to the target.

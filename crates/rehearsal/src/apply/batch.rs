@@ -69,13 +69,15 @@ impl Texts {
             )),
             without_key: with(&format!("({qualified} IS NULL)")),
             next_bound: format!(
-                "SELECT max(k)::text FROM (SELECT {column} AS k FROM {table} \
-                 WHERE ($1::text IS NULL OR {column} > $1::text::{type_name}) AND {column} <= $2::text::{type_name} \
-                 ORDER BY {column} LIMIT $3) batch"
+                "SELECT k::text FROM (SELECT {qualified} AS k FROM {table} \
+                 WHERE ($1::text IS NULL OR {qualified} > $1::text::{type_name}) AND {qualified} <= $2::text::{type_name} \
+                 ORDER BY {qualified} LIMIT $3) batch ORDER BY k DESC LIMIT 1"
             ),
-            // Not max(): there is none for uuid before PostgreSQL 18.
+            // Not max(): there is none for uuid before PostgreSQL 18. And cast outside: an ORDER BY
+            // beside the cast would sort the text, where 9 comes after 10.
             highest: format!(
-                "SELECT {column}::text FROM {table} WHERE {column} IS NOT NULL ORDER BY {column} DESC LIMIT 1"
+                "SELECT k::text FROM (SELECT {qualified} AS k FROM {table} \
+                 WHERE {qualified} IS NOT NULL ORDER BY {qualified} DESC LIMIT 1) highest"
             ),
         }
     }

@@ -55,7 +55,7 @@ struct ManifestHead {
 pub async fn make(cx: &mut Context) -> Result<(PathBuf, Manifest)> {
     let source = observe(cx).await?;
     let tools = cx.tools(source.manifest.server).await?;
-    let folder = cx.workspace.config.backup.to.join(source.target.name());
+    let folder = cx.backup_folder().join(source.target.name());
     std::fs::create_dir_all(&folder).map_err(Error::io("create", &folder))?;
     // pg_dump out of an image is given the same path, so it must be a whole one.
     let folder = folder.canonicalize().map_err(Error::io("find", &folder))?;

@@ -6,6 +6,7 @@ pub mod embedded;
 pub mod local;
 pub mod provider;
 pub mod sandbox;
+pub mod scratch;
 mod sweep;
 mod template;
 

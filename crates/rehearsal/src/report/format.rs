@@ -49,6 +49,14 @@ pub fn shortened(text: &str, most: usize) -> String {
     clean.take(most.saturating_sub(1)).chain(['…']).collect()
 }
 
+/// A path as short as it is seen from the current folder.
+#[must_use]
+pub fn path(path: &std::path::Path) -> String {
+    let here = std::env::current_dir().ok();
+    let short = here.as_deref().and_then(|here| path.strip_prefix(here).ok()).unwrap_or(path);
+    short.display().to_string()
+}
+
 /// `1 row`, `2 rows`.
 #[must_use]
 pub fn plural(number: u64, one: &str) -> String {

@@ -29,7 +29,7 @@ impl Step for Backup {
             plural(manifest.tables.len() as u64, "table"),
             bytes(manifest.bytes()),
             manifest.proof.provider,
-            path.display()
+            crate::report::format::path(&path)
         );
         cx.backup = Some((path, manifest));
         Ok(StepReport::done(summary))

@@ -42,7 +42,7 @@ impl Step for Baseline {
         let sandbox = cx.sandbox(None, Some(bytes)).await?;
         let (provider, version) = (sandbox.provider(), sandbox.version());
         let target = sandbox.create_database(DATABASE, None, &cancel).await?;
-        cx.enter(target);
+        cx.enter(target)?;
         let mut session = cx.connect_and_tell("baseline").await?;
         let loaded = self.build(cx, &mut session).await;
         session.close().await;

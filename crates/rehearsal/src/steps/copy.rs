@@ -35,7 +35,7 @@ impl Step for EnterCopy {
         let rename = format!("ALTER DATABASE {PROOF_DATABASE} RENAME TO {COPY_DATABASE}");
         session.execute(&rename).await.map_err(Stopped::doing("take over the restored copy"))?;
         session.close().await;
-        cx.enter(copy);
+        cx.enter(copy)?;
         let mut session = cx.connect_and_tell("copy").await?;
         // A restored database has no statistics: plans and checks would be those of an empty one.
         session.execute("SET statement_timeout = 0").await.map_err(Stopped::doing("prepare the copy"))?;

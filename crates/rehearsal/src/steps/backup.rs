@@ -24,7 +24,7 @@ impl Step for Backup {
     async fn run(&self, cx: &mut Context) -> Result<StepReport> {
         let (path, manifest) = dump::make(cx).await?;
         let summary = format!(
-            "{} in {}, {}; restored into {} and equal: {}",
+            "{} in {}, {}; restored ({}) and equal: {}",
             plural(manifest.rows(), "row"),
             plural(manifest.tables.len() as u64, "table"),
             bytes(manifest.bytes()),

@@ -4,7 +4,9 @@ use std::time::Instant;
 
 use crate::context::{Context, Keep};
 use crate::error::{Error, Kind, Result};
-use crate::event::{ErrorText, EventKind, Outcome, RunFinished, RunStarted, StepName, milliseconds};
+use crate::event::{ErrorText, EventKind, MigrationDigest, Outcome, RunFinished, RunStarted, StepName, milliseconds};
+use crate::postgres::schema::hex;
+use crate::source::Migration;
 use crate::steps::{Step, StepReport};
 
 /// What is to be done, and under which name.
@@ -48,6 +50,7 @@ pub async fn run(command: &Command, cx: &mut Context) -> Result<()> {
         release: command.release.clone(),
         tool: env!("CARGO_PKG_VERSION").into(),
         commit: cx.workspace.commit.clone(),
+        migrations: cx.workspace.migrations.iter().map(digest).collect(),
         steps: command.steps.iter().map(|step| StepName { name: step.name().into(), title: step.title().into() }).collect(),
     }));
     let outcome = run_steps(command, cx).await;
@@ -64,6 +67,14 @@ pub async fn run(command: &Command, cx: &mut Context) -> Result<()> {
         next: command.next.clone().filter(|_| error.is_none()),
     }));
     outcome.map(drop)
+}
+
+fn digest(migration: &Migration) -> MigrationDigest {
+    MigrationDigest {
+        version: migration.version,
+        up: hex(&migration.up.checksum),
+        down: migration.down.as_ref().map(|down| hex(&down.checksum)),
+    }
 }
 
 async fn run_steps(command: &Command, cx: &mut Context) -> Result<Outcome> {

@@ -185,6 +185,17 @@ impl Target {
         Self { database: database.into(), ..self.clone() }
     }
 
+    /// The same database as another user with the same password.
+    #[must_use]
+    pub fn with_user(&self, user: &str) -> Self {
+        Self { user: user.into(), ..self.clone() }
+    }
+
+    /// The password, for a role of a sandbox to be given the same.
+    pub(crate) fn password(&self) -> Option<&str> {
+        self.password.as_ref().map(|Secret(password)| password.as_str())
+    }
+
     /// Its name in `rehearsal.toml`.
     #[must_use]
     pub fn name(&self) -> &str {

@@ -11,7 +11,7 @@ use super::proof;
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::event::{BackupDone, EventKind, Progress, milliseconds};
-use crate::postgres::catalog;
+use crate::postgres::catalog::{self, Role};
 use crate::postgres::contents::{self, Columns, Fingerprint, TableName};
 use crate::postgres::history::History;
 use crate::postgres::query::Stopped;
@@ -44,7 +44,11 @@ struct ManifestHead {
     server: crate::postgres::version::Version,
     encoding: String,
     migration: Option<i64>,
-    roles: Vec<String>,
+    role: String,
+    owner: String,
+    may_create_schema: bool,
+    roles: Vec<Role>,
+    settings: Vec<(String, String)>,
     extensions: Vec<String>,
 }
 
@@ -85,7 +89,11 @@ pub async fn make(cx: &mut Context) -> Result<(PathBuf, Manifest)> {
         encoding: source.manifest.encoding,
         commit: cx.workspace.commit.clone(),
         migration: source.manifest.migration,
+        role: source.manifest.role,
+        owner: source.manifest.owner,
+        may_create_schema: source.manifest.may_create_schema,
         roles: source.manifest.roles,
+        settings: source.manifest.settings,
         extensions: source.manifest.extensions,
         files,
         tables: table_entries(tables),
@@ -130,7 +138,11 @@ async fn observe(cx: &Context) -> Result<Source> {
             server: session.version(),
             encoding: encoding(&mut session).await?,
             migration: history.latest_finished(),
+            role: overview.role,
+            owner: overview.owner,
+            may_create_schema: overview.may_create_schema,
             roles: catalog::roles(&mut session).await?,
+            settings: catalog::settings(&mut session).await?,
             extensions: catalog::extensions(&mut session).await?,
         },
     };

@@ -7,10 +7,11 @@ use super::step::{Step, StepReport};
 use crate::context::Context;
 use crate::error::Result;
 use crate::plan::{self, Refusal};
-use crate::postgres::catalog;
+use crate::postgres::{catalog, journal};
 use crate::postgres::history::History;
 use crate::postgres::query::Stopped;
 use crate::report::format::{bytes, plural};
+use crate::statement::Mode;
 
 /// A transaction that is older than this holds up a release: locks queue behind it, and
 /// CONCURRENTLY waits for it.
@@ -52,6 +53,10 @@ impl Step for Preflight {
                 not_ready.push(format!("the role {} may not create anything in schema {schema}", overview.role));
             }
             Some(_) => {}
+        }
+        let journalled = plan.files().iter().any(|file| file.script.mode == Mode::Stepwise);
+        if journalled && !overview.may_create_schema && !journal::exists(&mut session).await? {
+            not_ready.push(format!("the role {} may not create the schema {} for the journal", overview.role, journal::SCHEMA));
         }
         if !overview.foreign_tables.is_empty() {
             not_ready.push(format!("the role {} does not own {}", overview.role, overview.foreign_tables.join(", ")));

@@ -7,6 +7,9 @@ use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
 use url::Url;
 
+/// What a throwaway database is called, where others have their name in `rehearsal.toml`.
+pub const SANDBOX: &str = "sandbox";
+
 /// A password. It has no `Display`, and its `Debug` tells nothing.
 #[derive(Clone)]
 struct Secret(String);
@@ -161,7 +164,7 @@ impl Target {
     #[must_use]
     pub fn sandbox(host: Host, port: u16, user: &str, password: Option<&str>, database: &str) -> Self {
         Self {
-            name: "sandbox".into(),
+            name: SANDBOX.into(),
             host,
             port,
             user: user.into(),
@@ -305,21 +308,6 @@ impl Target {
             environment.push((variable.into(), value.clone()));
         }
         environment
-    }
-
-    /// A URL for a person to connect to a *sandbox* with; a target's URL is never written out.
-    #[must_use]
-    pub fn sandbox_url(&self) -> String {
-        let password = self.password.as_ref().map_or(String::new(), |Secret(p)| format!(":{p}"));
-        match &self.host {
-            Host::Tcp(host) => {
-                format!("postgres://{}{password}@{host}:{}/{}", self.user, self.port, self.database)
-            }
-            Host::Socket(folder) => format!(
-                "postgres://{}{password}@localhost:{}/{}?host={}",
-                self.user, self.port, self.database, folder.display()
-            ),
-        }
     }
 }
 

@@ -310,8 +310,8 @@ impl Walk<'_> {
             self.told = Instant::now();
             applier.events.emit(EventKind::Progress(Progress {
                 unit: "rows".into(),
-                done: self.seen,
-                total: self.total.map(|total| total.max(self.seen)),
+                done: self.total.map_or(self.seen, |total| self.seen.min(total)),
+                total: self.total,
                 what: format!("{}:{}", self.file.script.path.display(), self.statement.line),
             }));
         }

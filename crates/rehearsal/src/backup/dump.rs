@@ -25,6 +25,9 @@ const PARTIAL_SUFFIX: &str = ".partial";
 /// gzip level 1: level 6, pg_dump's default, costs several times the CPU and is hardly smaller.
 const COMPRESSION: &str = "--compress=1";
 
+/// What our own connections speak: the dump's bytes are compared with what they read.
+const ENCODING: &str = "--encoding=UTF8";
+
 /// How long the dump waits for a lock before it gives up rather than queue in front of others.
 const LOCK_WAIT: &str = "--lock-wait-timeout=10s";
 
@@ -164,6 +167,7 @@ async fn dump(cx: &Context, tools: &Tools, source: &Source, into: &Path) -> Resu
         format!("--file={}", into.display()),
         format!("--jobs={}", cx.workspace.config.backup.jobs.max(1)),
         COMPRESSION.to_owned(),
+        ENCODING.to_owned(),
         LOCK_WAIT.to_owned(),
         "--no-password".to_owned(),
         "--no-sync".to_owned(),

@@ -20,7 +20,7 @@ use testcontainers::{ContainerAsync, GenericImage, ImageExt};
 use tokio_util::sync::CancellationToken;
 
 use super::provider::{DEFAULT_MAJOR, Provider, Request, SandboxError};
-use super::sandbox::{Guard, Sandbox};
+use super::sandbox::{Guard, Kept, Sandbox};
 use crate::error::{Error, Result};
 use crate::postgres::container::OWNER_LABEL;
 use crate::postgres::session::Session;
@@ -239,7 +239,7 @@ impl Guard for Container {
         let _ = tokio::time::timeout(REMOVE_LIMIT, self.container.rm()).await;
     }
 
-    async fn keep(self: Box<Self>) -> Result<String> {
+    async fn keep(self: Box<Self>) -> Result<Kept> {
         let engine = engine().await?;
         let id = self.container.id().to_owned();
         // Its label names us as the owner, and the sweep would take it: a label cannot be changed,
@@ -249,7 +249,11 @@ impl Guard for Container {
         let options = testcontainers::bollard::query_parameters::RenameContainerOptionsBuilder::default().name(&name).build();
         engine.rename_container(&id, options).await.map_err(|error| SandboxError::Start { provider: "docker", log: error.to_string() })?;
         std::mem::forget(self.container);
-        Ok(format!("docker rm -fv {name}"))
+        Ok(Kept {
+            // In the container the socket asks for no password, so none has to be shown.
+            connect: format!("docker exec -it {name} psql -U postgres"),
+            remove: format!("docker rm -fv {name}"),
+        })
     }
 }
 

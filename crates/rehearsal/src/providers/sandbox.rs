@@ -22,11 +22,21 @@ pub trait Guard: Send + Sync {
     /// Ends the server and removes what it left.
     async fn remove(self: Box<Self>);
 
-    /// Lets the server live on after this process, and tells how to get rid of it.
+    /// Lets the server live on after this process.
     ///
     /// # Errors
     /// When it cannot be kept; it is removed then.
-    async fn keep(self: Box<Self>) -> Result<String>;
+    async fn keep(self: Box<Self>) -> Result<Kept>;
+}
+
+/// How to look at a server that was kept, as commands to copy. They hold no password: they end up
+/// in records.
+#[derive(Debug, Clone)]
+pub struct Kept {
+    /// Connects as the superuser; the database's name is to follow.
+    pub connect: String,
+    /// Ends the server and removes what it left.
+    pub remove: String,
 }
 
 /// A throwaway server, its superuser, and the client programs that belong to it.
@@ -167,14 +177,14 @@ impl Sandbox {
         }
     }
 
-    /// Lets it live on, and tells how to get rid of it.
+    /// Lets it live on, and tells how to look at it and how to get rid of it.
     ///
     /// # Errors
     /// When it cannot be kept.
-    pub async fn keep(mut self) -> Result<String> {
+    pub async fn keep(mut self) -> Result<Option<Kept>> {
         match self.guard.take() {
-            Some(guard) => guard.keep().await,
-            None => Ok(String::new()),
+            Some(guard) => guard.keep().await.map(Some),
+            None => Ok(None),
         }
     }
 }

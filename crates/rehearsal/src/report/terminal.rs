@@ -94,6 +94,7 @@ impl<W: Write + Send> Terminal<W> {
 
     fn step_started(&mut self, index: usize) -> io::Result<()> {
         let Some(step) = self.steps.get(index).cloned() else { return Ok(()) };
+        self.began = None;
         if self.style.progress {
             let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
             let template = ProgressStyle::with_template("  {spinner} {prefix:<12} {elapsed} {msg}");

@@ -39,6 +39,13 @@ impl Step for Preflight {
         if session.is_in_recovery() {
             not_ready.push("it is a standby, which can only be read".to_owned());
         }
+        let writable = session
+            .fetch_text("SHOW transaction_read_only", 1)
+            .await
+            .map_err(Stopped::doing("see whether the database may be written"))?;
+        if writable.rows.first().is_some_and(|row| row[0].as_deref() == Some("on")) && !session.is_in_recovery() {
+            not_ready.push("its transactions are read-only (default_transaction_read_only)".to_owned());
+        }
         session
             .execute("SET default_transaction_read_only = on")
             .await

@@ -130,7 +130,7 @@ impl Place {
         }))
     }
 
-    /// Writes the intent.
+    /// Writes the intent. What is known of the same statement stays; another one begins anew.
     ///
     /// # Errors
     /// The server's.
@@ -144,7 +144,11 @@ impl Place {
         let query = sqlx::query(
             "INSERT INTO rehearsal.journal (version, direction, statement, digest, run_id, state, upper_bound) \
              VALUES ($1, $2, $3, $4, $5, 'started', $6) \
-             ON CONFLICT (version, direction, statement) DO UPDATE SET run_id = excluded.run_id",
+             ON CONFLICT (version, direction, statement) DO UPDATE SET run_id = excluded.run_id, state = 'started', \
+               digest = excluded.digest, \
+               upper_bound = CASE WHEN journal.digest = excluded.digest THEN journal.upper_bound ELSE excluded.upper_bound END, \
+               checkpoint = CASE WHEN journal.digest = excluded.digest THEN journal.checkpoint END, \
+               rows_affected = CASE WHEN journal.digest = excluded.digest THEN journal.rows_affected ELSE 0 END",
         )
         .bind(self.version)
         .bind(self.direction.as_str())

@@ -71,10 +71,11 @@ impl Texts {
             next_bound: format!(
                 "SELECT k::text FROM (SELECT {qualified} AS k FROM {table} \
                  WHERE ($1::text IS NULL OR {qualified} > $1::text::{type_name}) AND {qualified} <= $2::text::{type_name} \
-                 ORDER BY {qualified} LIMIT $3) batch ORDER BY k DESC LIMIT 1"
+                 ORDER BY {qualified} LIMIT $3) batch ORDER BY batch.k DESC LIMIT 1"
             ),
             // Not max(): there is none for uuid before PostgreSQL 18. And cast outside: an ORDER BY
-            // beside the cast would sort the text, where 9 comes after 10.
+            // beside the cast would sort the text, where 9 comes after 10; above, a bare `k` would
+            // mean the output column, which is the text.
             highest: format!(
                 "SELECT k::text FROM (SELECT {qualified} AS k FROM {table} \
                  WHERE {qualified} IS NOT NULL ORDER BY {qualified} DESC LIMIT 1) highest"

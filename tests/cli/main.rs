@@ -1,6 +1,7 @@
 //! The commands, run as a user runs them, against a real server.
 
 mod rehearse;
+mod target;
 
 use rehearsal_tests::Project;
 

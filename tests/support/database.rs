@@ -15,14 +15,21 @@ static NUMBER: AtomicU32 = AtomicU32::new(1);
 /// What a statement of a test may take, in milliseconds.
 const STATEMENT_TIMEOUT: u32 = 60_000;
 
-/// An empty database of this test alone; dropped when the test is done with it.
+/// A database of this test alone; dropped when the test is done with it.
 pub struct Database {
     name: String,
     target: Target,
 }
 
+/// A database that a command has made. It is dropped when the test is done with it, as if the test
+/// had made it.
+#[must_use]
+pub fn of(name: &str) -> Database {
+    Database { name: name.to_owned(), target: server().database(name) }
+}
+
 impl Database {
-    /// Creates it.
+    /// Creates an empty one.
     pub async fn create() -> Self {
         let name = format!("test_{}", NUMBER.fetch_add(1, Ordering::Relaxed));
         execute(&server().database("postgres"), &format!("CREATE DATABASE {} TEMPLATE template0", quote(&name))).await;
@@ -162,7 +169,9 @@ impl Drop for Database {
 }
 
 async fn connect(target: &Target) -> PgConnection {
-    let options = target.connect_options("test").options([("statement_timeout", STATEMENT_TIMEOUT.to_string())]);
+    // The test itself may always write, also where it has forbidden that to everybody.
+    let settings = [("statement_timeout", STATEMENT_TIMEOUT.to_string()), ("default_transaction_read_only", "off".into())];
+    let options = target.connect_options("test").options(settings);
     let options = options.disable_statement_logging();
     tokio::time::timeout(Duration::from_secs(20), options.connect())
         .await

@@ -4,11 +4,11 @@
 #[must_use]
 pub fn filters() -> Vec<(&'static str, &'static str)> {
     vec![
-        (r"\d{8}T\d{6}Z-([a-z-]+)-[a-z0-9]{6}", "[TIME]-$1-[ID]"),
-        (r"\d{8}[tT]\d{6}[zZ]", "[TIME]"),
+        (r"\d{8}T\d{9}Z-([a-z-]+)-[a-z0-9]{6}", "[TIME]-$1-[ID]"),
+        (r"\d{8}[tT]\d{9}[zZ]", "[TIME]"),
         (r"\d{4}-\d\d-\d\d \d\d:\d\d UTC", "[TIME]"),
         (r"\S*rehearsal-sandbox-\w+/sandbox/", "[TEMPORARY]/"),
-        (r"\S+@\S+/test_\d+", "[USER]@[SERVER]/[DATABASE]"),
+        (r"[^\s('`]+@\S+/test_\d+", "[USER]@[SERVER]/[DATABASE]"),
         (r"test_\d+", "[DATABASE]"),
         (r" *\d+ min \d+ s\b", " [DURATION]"),
         (r" *\d+(?:\.\d+)? (?:ms|s)\b", " [DURATION]"),
@@ -16,6 +16,7 @@ pub fn filters() -> Vec<(&'static str, &'static str)> {
         (r"\d+\.\d kB|\d+\.\d MB", "[SIZE]"),
         (r"\b\d+ batch(?:es)?", "[N] batches"),
         (r"PostgreSQL \d+\.\d+ \((?:local|docker)\)", "PostgreSQL [VERSION] ([PROVIDER])"),
+        (r"(REHEARSAL_PROVIDER)=\w+", "$1=[PROVIDER]"),
         (r"restored into (?:local|docker)", "restored into [PROVIDER]"),
     ]
 }

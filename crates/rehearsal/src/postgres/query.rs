@@ -17,10 +17,12 @@ impl QueryError {
     /// How a run that meets it ends.
     #[must_use]
     pub fn kind(&self) -> Kind {
-        if is_connection_lost(&self.source) || sqlstate(&self.source).as_deref() == Some("55P03") {
-            Kind::Busy
-        } else {
-            Kind::Failed
+        match sqlstate(&self.source).as_deref() {
+            _ if is_connection_lost(&self.source) => Kind::Busy,
+            Some("55P03") => Kind::Busy,
+            // The server is a gate as well: what it does not let us do was not begun.
+            Some("42501") => Kind::Refused,
+            _ => Kind::Failed,
         }
     }
 

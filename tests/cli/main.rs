@@ -1,5 +1,6 @@
 //! The commands, run as a user runs them, against a real server.
 
+mod bad_input;
 mod rehearse;
 mod target;
 

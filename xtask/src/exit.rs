@@ -51,10 +51,10 @@ pub fn of(outcome: anyhow::Result<()>) -> ExitCode {
         return ExitCode::from(*code);
     }
     let (code, message, hint) = if let Some(error) = error.downcast_ref::<rehearsal::Error>() {
-        // Its own words hold what matters of its causes.
+        // Its words are complete: its sources would say the same again.
         (error.kind().exit_code(), error.to_string(), error.hint())
     } else if let Some(error) = error.downcast_ref::<ShellError>() {
-        (error.kind.exit_code(), error.to_string(), Some(error.hint.clone()))
+        (error.kind.exit_code(), error.message.clone(), Some(error.hint.clone()))
     } else {
         (Kind::Failed.exit_code(), format!("{error:#}"), None)
     };

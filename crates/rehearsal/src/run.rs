@@ -25,10 +25,11 @@ pub struct Command {
     pub next: Option<String>,
 }
 
-/// The time, as names of runs and files carry it: in UTC, and in an order that sorts.
+/// The time, as names of runs and files carry it: in UTC, and in an order that sorts. To the
+/// millisecond, because two quick runs within one second have an order too.
 #[must_use]
 pub fn timestamp() -> String {
-    chrono::Utc::now().format("%Y%m%dT%H%M%SZ").to_string()
+    chrono::Utc::now().format("%Y%m%dT%H%M%S%3fZ").to_string()
 }
 
 /// A fresh name for a run: the time, the command, and a few letters against collisions.

@@ -71,7 +71,7 @@ impl Texts {
             next_bound: format!(
                 "SELECT to_json(k) #>> '{{}}' FROM (SELECT {qualified} AS k FROM {table} \
                  WHERE ($1::text IS NULL OR {qualified} > $1::text::{type_name}) AND {qualified} <= $2::text::{type_name} \
-                 ORDER BY {qualified} LIMIT $3) batch ORDER BY k DESC LIMIT 1"
+                 ORDER BY {qualified} LIMIT $3) batch ORDER BY batch.k DESC LIMIT 1"
             ),
             // Not max(): there is none for uuid before PostgreSQL 18. Turned into text outside: an
             // ORDER BY beside that would sort the text, where 9 comes after 10. And by to_json, whose

@@ -69,7 +69,7 @@ pub async fn make(cx: &mut Context) -> Result<(PathBuf, Manifest)> {
     sweep_partial(&folder)?;
     look_for_room(&folder, source.bytes)?;
     let name = format!("{}-{}", crate::run::timestamp(), source.target.database().replace('/', "_"));
-    let partial = Partial::create(folder.join(format!("{name}{PARTIAL_SUFFIX}")))?;
+    let partial = Partial::create(&folder, &name)?;
 
     let began = Instant::now();
     let made_at = Utc::now();
@@ -103,8 +103,7 @@ pub async fn make(cx: &mut Context) -> Result<(PathBuf, Manifest)> {
         proof,
     };
     manifest.write(&partial.path)?;
-    let finished = folder.join(name);
-    partial.finish(&finished)?;
+    let finished = partial.finish()?;
     cx.events.emit(EventKind::Backup(BackupDone {
         path: finished.display().to_string(),
         bytes: manifest.bytes(),
@@ -235,21 +234,40 @@ fn owner_file(partial: &Path) -> PathBuf {
 /// A folder that becomes a backup, or nothing.
 struct Partial {
     path: PathBuf,
+    becomes: PathBuf,
     finished: bool,
 }
 
 impl Partial {
-    fn create(path: PathBuf) -> Result<Self> {
-        std::fs::write(owner_file(&path), crate::process::identity()).map_err(Error::io("write", owner_file(&path)))?;
-        let partial = Self { path, finished: false };
-        std::fs::create_dir(&partial.path).map_err(Error::io("create", &partial.path))?;
-        Ok(partial)
+    /// Takes the first name that is free: two backups may be made within one second, also by two
+    /// processes. Whoever makes the owner's file has the name.
+    fn create(folder: &Path, name: &str) -> Result<Self> {
+        let mut number = 1;
+        loop {
+            let name = if number == 1 { name.to_owned() } else { format!("{name}-{number}") };
+            let path = folder.join(format!("{name}{PARTIAL_SUFFIX}"));
+            let owner = owner_file(&path);
+            match std::fs::File::create_new(&owner) {
+                Ok(_) => {
+                    // From here on a drop cleans up.
+                    let partial = Self { path, becomes: folder.join(name), finished: false };
+                    if !partial.becomes.exists() {
+                        std::fs::write(&owner, crate::process::identity()).map_err(Error::io("write", &owner))?;
+                        std::fs::create_dir(&partial.path).map_err(Error::io("create", &partial.path))?;
+                        return Ok(partial);
+                    }
+                }
+                Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(Error::io("write", &owner)(error)),
+            }
+            number += 1;
+        }
     }
 
-    fn finish(mut self, to: &Path) -> Result<()> {
-        std::fs::rename(&self.path, to).map_err(Error::io("create", to))?;
+    fn finish(mut self) -> Result<PathBuf> {
+        std::fs::rename(&self.path, &self.becomes).map_err(Error::io("create", &self.becomes))?;
         self.finished = true;
-        Ok(())
+        Ok(self.becomes.clone())
     }
 }
 

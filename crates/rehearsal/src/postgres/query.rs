@@ -17,12 +17,13 @@ impl QueryError {
     /// How a run that meets it ends.
     #[must_use]
     pub fn kind(&self) -> Kind {
-        if is_connection_lost(&self.source) || sqlstate(&self.source).as_deref() == Some("55P03") {
-            Kind::Busy
-        } else if self.is_pooled() {
-            Kind::Refused
-        } else {
-            Kind::Failed
+        match sqlstate(&self.source).as_deref() {
+            _ if is_connection_lost(&self.source) => Kind::Busy,
+            Some("55P03") => Kind::Busy,
+            // The server is a gate as well: what it does not let us do was not begun.
+            Some("42501") => Kind::Refused,
+            _ if self.is_pooled() => Kind::Refused,
+            _ => Kind::Failed,
         }
     }
 

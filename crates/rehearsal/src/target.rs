@@ -309,6 +309,19 @@ impl Target {
         }
         environment
     }
+
+    /// A sandbox's URL with its password: for a child process's environment, never for people.
+    #[must_use]
+    pub fn sandbox_url(&self) -> String {
+        let password = self.password().map_or_else(String::new, |password| format!(":{password}"));
+        let Self { user, port, database, .. } = self;
+        match &self.host {
+            Host::Tcp(host) => format!("postgres://{user}{password}@{host}:{port}/{database}"),
+            Host::Socket(folder) => {
+                format!("postgres://{user}{password}@localhost:{port}/{database}?host={}", folder.display())
+            }
+        }
+    }
 }
 
 fn decode(text: &str) -> String {

@@ -134,6 +134,13 @@ impl Manifest {
         crate::store::write_whole(&path, &text)
     }
 
+    /// The role that would migrate the original: the one that the backup was made as, unless that one
+    /// may only read; then the database's owner.
+    #[must_use]
+    pub fn migrating_role(&self) -> &str {
+        if self.may_create_schema { &self.role } else { &self.owner }
+    }
+
     /// Size of all files.
     #[must_use]
     pub fn bytes(&self) -> u64 {

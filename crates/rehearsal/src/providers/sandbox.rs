@@ -16,6 +16,9 @@ use crate::target::Target;
 /// Settings whose value is a list of identifiers (GUC_LIST_QUOTE in guc_tables.c).
 const LISTS: &[&str] = &["search_path", "temp_tablespaces", "local_preload_libraries", "session_preload_libraries"];
 
+/// A reader's setting: the copy is there to be written.
+const READ_ONLY: &str = "default_transaction_read_only";
+
 /// What ends a server. Dropping it ends the server as well, as far as a drop can.
 #[async_trait]
 pub trait Guard: Send + Sync {
@@ -149,14 +152,15 @@ impl Sandbox {
     ) -> Result<(Target, Vec<String>)> {
         let mut session = Session::connect(&self.server, "sandbox", cancel).await?;
         let password = self.server.password().map_or_else(String::new, |password| format!(" PASSWORD {}", literal(password)));
-        let (role, database_name) = (quote(&original.role), quote(database));
+        let who = original.migrating_role();
+        let (role, database_name) = (quote(who), quote(database));
         let mut sql = format!("ALTER ROLE {role} LOGIN{password}; ALTER DATABASE {database_name} OWNER TO {};", quote(&original.owner));
-        if original.may_create_schema {
+        if original.may_create_schema && who == original.role {
             sql.push_str(&format!("GRANT CREATE ON DATABASE {database_name} TO {role}"));
         }
         session.execute(&sql).await.map_err(Stopped::doing("let the target's role into the sandbox"))?;
         let mut unknown = Vec::new();
-        for (name, value) in &original.settings {
+        for (name, value) in original.settings.iter().filter(|(name, _)| name != READ_ONLY) {
             // A list is stored with its members quoted; as one literal it would be one member.
             let value = if LISTS.contains(&name.as_str()) { value.clone() } else { literal(value) };
             let sql = format!("ALTER DATABASE {database_name} SET {name} TO {value}");
@@ -167,7 +171,7 @@ impl Sandbox {
             }
         }
         session.close().await;
-        Ok((self.server.with_database(database).with_user(&original.role), unknown))
+        Ok((self.server.with_database(database).with_user(who), unknown))
     }
 
     /// Ends it and removes what it left.

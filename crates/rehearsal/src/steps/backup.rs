@@ -24,11 +24,11 @@ impl Step for Backup {
     async fn run(&self, cx: &mut Context) -> Result<StepReport> {
         let (path, manifest) = dump::make(cx).await?;
         let summary = format!(
-            "{} in {}, {}; restored ({}) and equal: {}",
+            "{} in {}, {}; restored into {} and equal: {}",
             plural(manifest.rows(), "row"),
             plural(manifest.tables.len() as u64, "table"),
             bytes(manifest.bytes()),
-            manifest.proof.provider,
+            format_args!("a {} sandbox", manifest.proof.provider),
             crate::report::format::path(&path)
         );
         cx.backup = Some((path, manifest));

@@ -49,7 +49,7 @@ impl Step for EnterCopy {
         session.close().await;
         Ok(StepReport::done(format!(
             "{described} as role {}, {} in {}",
-            original.role,
+            original.migrating_role(),
             plural(original.rows(), "row"),
             plural(original.tables.len() as u64, "table")
         )))

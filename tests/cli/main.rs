@@ -1,6 +1,8 @@
 //! The commands, run as a user runs them, against a real server.
 
+mod backup;
 mod bad_input;
+mod interrupt;
 mod rehearse;
 mod target;
 

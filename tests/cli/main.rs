@@ -5,6 +5,7 @@ mod bad_input;
 mod interrupt;
 mod rehearse;
 mod target;
+mod together;
 
 use rehearsal_tests::Project;
 

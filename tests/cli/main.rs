@@ -1,8 +1,11 @@
 //! The commands, run as a user runs them, against a real server.
 
+mod backup;
 mod bad_input;
+mod interrupt;
 mod rehearse;
 mod target;
+mod together;
 
 use rehearsal_tests::Project;
 

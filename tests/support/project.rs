@@ -167,6 +167,14 @@ impl Project {
         Running::start(self.command(words), words, self.folder.path().to_owned())
     }
 
+    /// Starts the command with another database as its target `dev`.
+    #[must_use]
+    pub fn start_on(&self, url: &str, words: &str) -> Running {
+        let mut command = self.command(words);
+        command.env("DATABASE_URL", url);
+        Running::start(command, words, self.folder.path().to_owned())
+    }
+
     /// Runs the command to its end, and checks that it left nothing behind on this machine.
     ///
     /// # Panics

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use sqlx::{AssertSqlSafe, Row};
 
+use super::blockers::Watched;
 use super::failure::stopped_at;
 use super::file::Applier;
 use super::retry::{Tries, is_transient};
@@ -14,7 +15,6 @@ use super::stepwise::{Figures, digest};
 use crate::error::{Error, Result};
 use crate::event::{EventKind, Progress};
 use crate::plan::PlannedFile;
-use crate::postgres::BusyError;
 use crate::postgres::catalog::{self, KeyColumn};
 use crate::postgres::journal::{Entry, Place};
 use crate::postgres::query::Stopped;
@@ -211,7 +211,7 @@ impl Walk<'_> {
         let mut tries = Tries::new(applier.limits);
         loop {
             let began = Instant::now();
-            let outcome = self.one_batch(applier, checkpoint.as_deref(), upper, &tries).await;
+            let outcome = self.one_batch(applier, checkpoint.as_deref(), upper, &mut tries).await;
             match outcome {
                 Ok(None) => return Ok(()),
                 Ok(Some((bound, rows))) => {
@@ -231,7 +231,7 @@ impl Walk<'_> {
         applier: &mut Applier<'_>,
         after: Option<&str>,
         upper: &str,
-        tries: &Tries,
+        tries: &mut Tries,
     ) -> Result<Option<(String, u64)>, Stopped> {
         let session = &mut *applier.session;
         let size = i64::try_from(self.size).unwrap_or(i64::MAX);
@@ -240,12 +240,13 @@ impl Walk<'_> {
         let Some(bound) = found.first().and_then(|row| row.get::<Option<String>, _>(0)) else {
             return Ok(None);
         };
-        begin(session, applier.limits, tries).await?;
+        session.execute(&tries.begin()).await?;
         let query = match after {
             None => sqlx::query(AssertSqlSafe(self.texts.first.clone())).bind(&bound),
             Some(after) => sqlx::query(AssertSqlSafe(self.texts.between.clone())).bind(after).bind(&bound),
         };
-        let rows = session.execute_bound(query).await?.rows_affected();
+        let watched = Watched::new(session, tries.lock_timeout());
+        let rows = watched.during(&mut tries.blockers, session.execute_bound(query)).await?.rows_affected();
         self.place.checkpoint(session, &bound, self.rows + rows, upper).await?;
         session.execute("COMMIT").await?;
         Ok(Some((bound, rows)))
@@ -268,7 +269,7 @@ impl Walk<'_> {
 
     async fn keyless_batch(&self, applier: &mut Applier<'_>, tries: &Tries) -> Result<u64, Stopped> {
         let session = &mut *applier.session;
-        begin(session, applier.limits, tries).await?;
+        session.execute(&tries.begin()).await?;
         let query = sqlx::query(AssertSqlSafe(self.texts.without_key.clone()));
         let rows = session.execute_bound(query).await?.rows_affected();
         // Done within its own transaction: a statement that adds must not add twice.
@@ -290,12 +291,8 @@ impl Walk<'_> {
                 self.size = (self.size / 2).max(FEWEST_ROWS);
                 self.retries += 1;
                 let cancel = applier.session.cancellation().clone();
-                if tries.next(&cancel).await? {
-                    return Ok(());
-                }
                 let place = format!("{}:{}", self.file.script.path.display(), self.statement.line);
-                let tries = tries.failed();
-                return Err(BusyError::LockTimeout { place, tries, blockers: String::new() }.into());
+                return tries.next(&place, applier.events, &cancel).await;
             }
         }
         Err(stopped_at(self.file, self.statement, true)(stopped))
@@ -325,19 +322,6 @@ impl Walk<'_> {
             () = cancel.cancelled() => Err(Error::Interrupted),
         }
     }
-}
-
-async fn begin(
-    session: &mut crate::postgres::Session,
-    limits: &super::limits::Limits,
-    tries: &Tries,
-) -> Result<(), Stopped> {
-    let begin = format!(
-        "BEGIN; SET LOCAL lock_timeout = {}; SET LOCAL statement_timeout = {}",
-        tries.lock_timeout().as_millis(),
-        limits.statement_timeout.as_millis()
-    );
-    session.execute(&begin).await.map(drop)
 }
 
 /// Follows the time budget, at most by a factor of two at once, within its bounds.

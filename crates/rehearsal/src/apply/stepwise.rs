@@ -9,13 +9,13 @@ use std::time::{Duration, Instant};
 use sha2::{Digest, Sha256};
 
 use super::batch;
+use super::blockers::Watched;
 use super::failure::stopped_at;
 use super::file::Applier;
 use super::retry::{Tries, is_transient};
 use crate::error::Result;
 use crate::event::{EventKind, StatementDone, milliseconds};
 use crate::plan::{Direction, PlannedFile};
-use crate::postgres::BusyError;
 use crate::postgres::catalog;
 use crate::postgres::history::{self, Applied};
 use crate::postgres::journal::{self, Place};
@@ -168,7 +168,7 @@ async fn transactional(
 ) -> Result<Figures> {
     let mut tries = Tries::new(applier.limits);
     loop {
-        let stopped = match attempt(applier, statement, place, &tries).await {
+        let stopped = match attempt(applier, statement, place, &mut tries).await {
             Ok(rows) => return Ok(Figures::of(rows, tries.failed())),
             Err(stopped) => stopped,
         };
@@ -177,12 +177,9 @@ async fn transactional(
             let _ = applier.session.execute("ROLLBACK").await;
             if is_transient(error) {
                 let cancel = applier.session.cancellation().clone();
-                if tries.next(&cancel).await? {
-                    continue;
-                }
                 let place = format!("{}:{}", file.script.path.display(), statement.line);
-                let tries = tries.failed();
-                return Err(BusyError::LockTimeout { place, tries, blockers: String::new() }.into());
+                tries.next(&place, applier.events, &cancel).await?;
+                continue;
             }
         }
         return Err(stopped_at(file, statement, true)(stopped));
@@ -193,16 +190,12 @@ async fn attempt(
     applier: &mut Applier<'_>,
     statement: &Statement,
     place: &Place,
-    tries: &Tries,
+    tries: &mut Tries,
 ) -> Result<u64, Stopped> {
     let session = &mut *applier.session;
-    let begin = format!(
-        "BEGIN; SET LOCAL lock_timeout = {}; SET LOCAL statement_timeout = {}",
-        tries.lock_timeout().as_millis(),
-        applier.limits.statement_timeout.as_millis()
-    );
-    session.execute(&begin).await?;
-    let rows = session.execute(&statement.sql).await?.rows_affected();
+    session.execute(&tries.begin()).await?;
+    let watched = Watched::new(session, tries.lock_timeout());
+    let rows = watched.during(&mut tries.blockers, session.execute(&statement.sql)).await?.rows_affected();
     place.start(session, &digest(statement), applier.run_id, None).await?;
     place.finish(session, rows).await?;
     session.execute("COMMIT").await?;

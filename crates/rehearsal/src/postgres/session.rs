@@ -106,6 +106,12 @@ impl Session {
         self.in_recovery
     }
 
+    /// Its backend's pid.
+    #[must_use]
+    pub fn pid(&self) -> i32 {
+        self.stop.pid
+    }
+
     /// The target it is connected to.
     #[must_use]
     pub fn target(&self) -> &Target {

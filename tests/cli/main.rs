@@ -2,6 +2,7 @@
 
 mod backup;
 mod bad_input;
+mod batches;
 mod interrupt;
 mod rehearse;
 mod target;

@@ -7,6 +7,7 @@ mod interrupt;
 mod rehearse;
 mod target;
 mod together;
+mod verify;
 
 use rehearsal_tests::Project;
 

@@ -2,10 +2,12 @@
 
 mod backup;
 mod bad_input;
+mod batches;
 mod interrupt;
 mod rehearse;
 mod target;
 mod together;
+mod verify;
 
 use rehearsal_tests::Project;
 

@@ -109,8 +109,7 @@ pub(super) async fn run(
     entry: Option<Entry>,
 ) -> Result<Figures> {
     let failed = |stopped| stopped_at(file, statement, true)(stopped);
-    let key = catalog::key_column(applier.session, &batch.table, &batch.key).await.map_err(failed)?;
-    let key = usable(key, file, statement, batch)?;
+    let key = key(applier, file, statement, batch).await?;
     let texts = Texts::new(statement, batch, &key);
     let mut upper = highest(applier, &texts).await.map_err(failed)?;
     let mut checkpoint = None;
@@ -164,6 +163,21 @@ pub(super) async fn run(
         retries: walk.retries,
         already_done: false,
     })
+}
+
+/// The key that the marker names.
+///
+/// # Errors
+/// [`SourceError::Unsupported`] when it cannot carry batches.
+pub(super) async fn key(
+    applier: &mut Applier<'_>,
+    file: &PlannedFile,
+    statement: &Statement,
+    batch: &Batch,
+) -> Result<KeyColumn> {
+    let failed = |stopped| stopped_at(file, statement, true)(stopped);
+    let key = catalog::key_column(applier.session, &batch.table, &batch.key).await.map_err(failed)?;
+    usable(key, file, statement, batch)
 }
 
 fn usable(

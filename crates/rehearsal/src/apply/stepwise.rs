@@ -48,6 +48,7 @@ impl Figures {
 
 pub(super) async fn run(applier: &mut Applier<'_>, file: &PlannedFile) -> Result<()> {
     let began = Instant::now();
+    look_at_keys(applier, file).await?;
     open(applier, file).await?;
     for statement in &file.script.statements {
         let began = Instant::now();
@@ -75,6 +76,16 @@ pub(super) async fn run(applier: &mut Applier<'_>, file: &PlannedFile) -> Result
         Direction::Down => history::delete(applier.session, table, file.version).await,
     };
     closing.map_err(Stopped::doing(format!("record version {}", file.version)))
+}
+
+/// Refuses a key that cannot carry batches while nothing is recorded yet. Statements further down may
+/// be about a table or an index that those before them make: they are looked at when it is their turn.
+async fn look_at_keys(applier: &mut Applier<'_>, file: &PlannedFile) -> Result<()> {
+    for statement in &file.script.statements {
+        let Class::Batched(batch) = &statement.class else { break };
+        batch::key(applier, file, statement, batch).await?;
+    }
+    Ok(())
 }
 
 /// Records that the file has begun. A first pass forgets what an earlier, finished one wrote.

@@ -11,7 +11,7 @@ use super::blockers::Watched;
 use super::failure::stopped_at;
 use super::file::Applier;
 use super::retry::{Tries, is_transient};
-use super::stepwise::{Figures, digest};
+use super::stepwise::Figures;
 use crate::error::{Error, Result};
 use crate::event::{EventKind, Progress};
 use crate::plan::PlannedFile;
@@ -139,7 +139,7 @@ pub(super) async fn run(
         total: key.estimated_rows,
         told: Instant::now(),
     };
-    place.start(applier.session, &digest(statement), applier.run_id, upper.as_deref()).await.map_err(failed)?;
+    place.start(applier.session, &statement.digest(), applier.run_id, upper.as_deref()).await.map_err(failed)?;
     if let Some(upper) = upper {
         walk.up_to(applier, &mut checkpoint, &upper).await?;
     }

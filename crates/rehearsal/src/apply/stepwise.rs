@@ -6,8 +6,6 @@
 
 use std::time::{Duration, Instant};
 
-use sha2::{Digest, Sha256};
-
 use super::batch;
 use super::blockers::Watched;
 use super::failure::stopped_at;
@@ -21,7 +19,6 @@ use crate::postgres::history::{self, Applied};
 use crate::postgres::journal::{self, Place};
 use crate::postgres::locks::Lock;
 use crate::postgres::query::Stopped;
-use crate::postgres::schema::hex;
 use crate::statement::{Action, Class, Statement, summary};
 
 /// How much of a statement an event carries.
@@ -97,6 +94,9 @@ async fn open(applier: &mut Applier<'_>, file: &PlannedFile) -> Result<()> {
             "version {} stopped half-way; going on from the journal",
             file.version
         ));
+        if file.direction == Direction::Up {
+            history::set_checksum(session, applier.history_table, file.version, &file.checksum).await.map_err(doing())?;
+        }
         return Ok(());
     }
     session.execute("BEGIN").await.map_err(doing())?;
@@ -119,8 +119,7 @@ async fn open(applier: &mut Applier<'_>, file: &PlannedFile) -> Result<()> {
     // The intent of the first statement comes with it: a row that is not finished always has a
     // journal that says in which direction.
     if let Some(first) = file.script.statements.first() {
-        let digest = digest(first);
-        place(file, first).start(session, &digest, applier.run_id, None).await.map_err(doing())?;
+        place(file, first).start(session, &first.digest(), applier.run_id, None).await.map_err(doing())?;
     }
     session.execute("COMMIT").await.map_err(doing())?;
     Ok(())
@@ -134,10 +133,6 @@ pub(super) fn place(file: &PlannedFile, statement: &Statement) -> Place {
     }
 }
 
-pub(super) fn digest(statement: &Statement) -> String {
-    hex(&Sha256::digest(&statement.sql))
-}
-
 async fn run_statement(
     applier: &mut Applier<'_>,
     file: &PlannedFile,
@@ -146,7 +141,7 @@ async fn run_statement(
     let place = place(file, statement);
     let doing = || Stopped::doing("read the journal");
     let entry = place.read(applier.session).await.map_err(doing())?;
-    let same = entry.filter(|entry| entry.digest == digest(statement));
+    let same = entry.filter(|entry| entry.digest == statement.digest());
     if let Some(entry) = same.as_ref().filter(|entry| entry.done) {
         return Ok(Figures::passed_over(entry.rows));
     }
@@ -155,7 +150,7 @@ async fn run_statement(
         Class::Transactional => transactional(applier, file, statement, &place).await,
         Class::NonTransactional(action) => {
             let half_way = Stopped::doing("write the journal");
-            place.start(applier.session, &digest(statement), applier.run_id, None).await.map_err(half_way)?;
+            place.start(applier.session, &statement.digest(), applier.run_id, None).await.map_err(half_way)?;
             // Whoever waits for sqlx's lock inside of pg_advisory_lock holds a snapshot, and
             // CONCURRENTLY waits for that snapshot: the lock must not be held across it.
             Lock::Sqlx.release(applier.session).await?;
@@ -207,7 +202,7 @@ async fn attempt(
     session.execute(&tries.begin()).await?;
     let watched = Watched::new(session, tries.lock_timeout());
     let rows = watched.during(&mut tries.blockers, session.execute(&statement.sql)).await?.rows_affected();
-    place.start(session, &digest(statement), applier.run_id, None).await?;
+    place.start(session, &statement.digest(), applier.run_id, None).await?;
     place.finish(session, rows).await?;
     session.execute("COMMIT").await?;
     Ok(rows)

@@ -1,6 +1,7 @@
 //! Migration files, read as sqlx reads them and checked more strictly than it does.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use sqlx::migrate::{Migration as SqlxMigration, MigrationType, Migrator, ResolveConfig};
@@ -133,7 +134,9 @@ impl MigrationSet {
             sqlx::migrate::resolve_blocking_with_config(folder, &ResolveConfig::new())
                 .map_err(|error| unreadable(error.to_string()))?;
         let canonical = folder.canonicalize().unwrap_or_else(|_| folder.into());
-        let read: BTreeSet<PathBuf> = resolved.iter().map(|(_, path)| path.clone()).collect();
+        // By name: all of them are in this one folder, and asking the system for each file's whole
+        // path again took longer than reading them.
+        let read: BTreeSet<OsString> = resolved.iter().filter_map(|(_, path)| path.file_name().map(Into::into)).collect();
         let mut set = Self::assemble(resolved.into_iter().map(|(migration, path)| {
             // sqlx canonicalises: messages speak of the folder as the user wrote it.
             let path = path.strip_prefix(&canonical).map_or(path.clone(), |name| folder.join(name));
@@ -142,7 +145,7 @@ impl MigrationSet {
         set.ignored_files = entries
             .filter_map(|entry| Some(entry.ok()?.path()))
             .filter(|path| path.extension().is_some_and(|extension| extension == "sql"))
-            .filter(|path| path.canonicalize().is_ok_and(|path| path.is_file() && !read.contains(&path)))
+            .filter(|path| path.file_name().is_some_and(|name| !read.contains(name)) && path.is_file())
             .collect();
         set.ignored_files.sort();
         Ok(set)

@@ -1,8 +1,10 @@
 //! What commands share: the workspace, the target, reporters, the interruption, and a run.
 
+use std::cell::Cell;
 use std::io::{BufRead, IsTerminal, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::thread::JoinHandle;
 
 use rehearsal::config::Config;
 use rehearsal::context::{Context, Environment, Keep, Settings, Workspace};
@@ -29,7 +31,7 @@ pub struct Shell {
     pub config: Config,
     pub environment: Environment,
     pub cancel: CancellationToken,
-    commit: std::thread::JoinHandle<Option<String>>,
+    commit: Cell<Option<JoinHandle<Option<String>>>>,
 }
 
 impl Shell {
@@ -43,13 +45,11 @@ impl Shell {
         std::env::set_current_dir(&root).map_err(|error| {
             exit::usage(format!("cannot go to {}: {error}", root.display()), "run the command in a folder that is there")
         })?;
-        // git is asked while the database is.
-        let commit = std::thread::spawn(machine::commit);
         let config = Config::load(std::path::Path::new("."), common.config.as_deref()).map_err(rehearsal::Error::from)?;
         let environment = machine::environment(&config);
         let cancel = CancellationToken::new();
         cancel_on_signal(cancel.clone());
-        Ok(Self { common, config, environment, cancel, commit })
+        Ok(Self { common, config, environment, cancel, commit: Cell::default() })
     }
 
     /// The target that the command line or the configuration names.
@@ -80,8 +80,10 @@ impl Shell {
         std::io::stdout().lock()
     }
 
-    /// Reads migrations and checks.
+    /// Reads migrations and checks, for a run.
     pub fn workspace(&self) -> Result<Workspace, rehearsal::Error> {
+        // git is asked while the database is.
+        self.commit.set(Some(std::thread::spawn(machine::commit)));
         Workspace::load(self.config.clone(), None)
     }
 
@@ -109,7 +111,7 @@ impl Shell {
         target: Option<Target>,
         prepare: impl FnOnce(&mut Context),
     ) -> anyhow::Result<()> {
-        workspace.commit = self.commit.join().ok().flatten();
+        workspace.commit = self.commit.take().and_then(|commit| commit.join().ok().flatten());
         let run_id = run::run_id(command.name);
         let records = workspace.config.records.to.clone();
         let record = records.join(format!("{run_id}.json"));

@@ -1,1 +1,21 @@
-//! t
+//! What the end-to-end tests share: a throwaway server for the whole test process, a database for
+//! each test, a workspace of its own for the command, and the command itself as a child process.
+//!
+//! Nothing here stands in for PostgreSQL: every test talks to a real server, which
+//! `REHEARSAL_TEST_PROVIDER` takes from `local` or `docker`. Everything that waits has a time limit.
+
+pub mod command;
+pub mod database;
+pub mod docker;
+pub mod forward;
+pub mod leftovers;
+pub mod project;
+pub mod server;
+pub mod wait;
+pub mod words;
+
+pub use command::{Ended, Running};
+pub use database::Database;
+pub use project::Project;
+pub use server::server;
+pub use wait::until;

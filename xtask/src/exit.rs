@@ -50,16 +50,17 @@ pub fn of(outcome: anyhow::Result<()>) -> ExitCode {
     if let Some(Told(code)) = error.downcast_ref() {
         return ExitCode::from(*code);
     }
-    let (code, hint) = if let Some(error) = error.downcast_ref::<rehearsal::Error>() {
-        (error.kind().exit_code(), error.hint())
+    let (code, message, hint) = if let Some(error) = error.downcast_ref::<rehearsal::Error>() {
+        // Its words are complete: its sources would say the same again.
+        (error.kind().exit_code(), error.to_string(), error.hint())
     } else if let Some(error) = error.downcast_ref::<ShellError>() {
-        (error.kind.exit_code(), Some(error.hint.clone()))
+        (error.kind.exit_code(), error.message.clone(), Some(error.hint.clone()))
     } else {
-        (Kind::Failed.exit_code(), None)
+        (Kind::Failed.exit_code(), format!("{error:#}"), None)
     };
     let mut stderr = std::io::stderr().lock();
     // Nothing is left to do when not even stderr takes it.
-    let _ = writeln!(stderr, "error: {error:#}");
+    let _ = writeln!(stderr, "error: {message}");
     if let Some(hint) = hint {
         let _ = writeln!(stderr, " what to do: {hint}");
     }

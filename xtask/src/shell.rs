@@ -183,13 +183,18 @@ fn reporters(common: &Common, records: PathBuf) -> Vec<Box<dyn Reporter>> {
 fn cancel_on_signal(cancel: CancellationToken) {
     tokio::spawn(async move {
         use tokio::signal::unix::{SignalKind, signal};
-        let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate())) else {
+        let listen = |kind| signal(kind).ok();
+        let (Some(mut interrupt), Some(mut terminate), Some(mut hang_up)) =
+            (listen(SignalKind::interrupt()), listen(SignalKind::terminate()), listen(SignalKind::hangup()))
+        else {
             return;
         };
         for repeated in [false, true] {
             tokio::select! {
                 _ = interrupt.recv() => {}
                 _ = terminate.recv() => {}
+                // The terminal was closed, or the connection to it.
+                _ = hang_up.recv() => {}
             }
             if repeated {
                 std::process::exit(rehearsal::Kind::Interrupted.exit_code().into());

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use crate::error::Kind;
 use crate::postgres::history::{Applied, History};
 use crate::source::{Migration, MigrationSet, SourceError};
-use crate::statement::{Parsed, parse};
+use crate::statement::{Class, Parsed, parse};
 
 /// There or back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -154,6 +154,12 @@ pub enum Refusal {
         /// What to do.
         remedy: String,
     },
+    /// Behind a transaction pooler neither locks nor settings hold.
+    #[error("{address} is a connection pooler in transaction mode: locks and time limits do not hold through it")]
+    Pooled {
+        /// The target, without its password.
+        address: String,
+    },
     /// Somebody must say yes.
     #[error("{what} on the protected target `{target}` needs a confirmation")]
     Unconfirmed {
@@ -206,6 +212,9 @@ impl Refusal {
             Self::TooManySteps { .. } => "`cargo xtask status` lists what is applied".into(),
             Self::Source(error) => error.hint(),
             Self::NotReady { remedy, .. } => remedy.clone(),
+            Self::Pooled { .. } => {
+                "give the direct URL of the server instead (its own port, or the host without `-pooler`)".into()
+            }
             Self::Unconfirmed { target, .. } => {
                 format!("at a terminal type the name `{target}` when asked; elsewhere add --yes")
             }
@@ -266,6 +275,13 @@ fn planned(
         notes.push(format!(
             "{}: the parser does not understand it ({reason}), so it is sent whole",
             script.path.display()
+        ));
+    }
+    let outside = script.statements.iter().find(|statement| matches!(statement.class, Class::NonTransactional(_)));
+    if let Some(statement) = outside.filter(|_| !source.no_transaction) {
+        notes.push(format!(
+            "{}:{}: this cannot run in a transaction; sqlx needs `-- no-transaction` as the file's first line to run it",
+            script.path.display(), statement.line
         ));
     }
     Ok(PlannedFile {

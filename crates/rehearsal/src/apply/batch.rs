@@ -69,14 +69,15 @@ impl Texts {
             )),
             without_key: with(&format!("({qualified} IS NULL)")),
             next_bound: format!(
-                "SELECT k::text FROM (SELECT {qualified} AS k FROM {table} \
+                "SELECT to_json(k) #>> '{{}}' FROM (SELECT {qualified} AS k FROM {table} \
                  WHERE ($1::text IS NULL OR {qualified} > $1::text::{type_name}) AND {qualified} <= $2::text::{type_name} \
-                 ORDER BY {qualified} LIMIT $3) batch ORDER BY k DESC LIMIT 1"
+                 ORDER BY {qualified} LIMIT $3) batch ORDER BY batch.k DESC LIMIT 1"
             ),
-            // Not max(): there is none for uuid before PostgreSQL 18. And cast outside: an ORDER BY
-            // beside the cast would sort the text, where 9 comes after 10.
+            // Not max(): there is none for uuid before PostgreSQL 18. Turned into text outside: an
+            // ORDER BY beside that would sort the text, where 9 comes after 10. And by to_json, whose
+            // dates are ISO 8601 whatever DateStyle says, so that they can be read back.
             highest: format!(
-                "SELECT k::text FROM (SELECT {qualified} AS k FROM {table} \
+                "SELECT to_json(k) #>> '{{}}' FROM (SELECT {qualified} AS k FROM {table} \
                  WHERE {qualified} IS NOT NULL ORDER BY {qualified} DESC LIMIT 1) highest"
             ),
         }
@@ -310,8 +311,8 @@ impl Walk<'_> {
             self.told = Instant::now();
             applier.events.emit(EventKind::Progress(Progress {
                 unit: "rows".into(),
-                done: self.seen,
-                total: self.total.map(|total| total.max(self.seen)),
+                done: self.total.map_or(self.seen, |total| self.seen.min(total)),
+                total: self.total,
                 what: format!("{}:{}", self.file.script.path.display(), self.statement.line),
             }));
         }

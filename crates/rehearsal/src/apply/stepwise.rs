@@ -236,12 +236,7 @@ async fn outside(
         }
     };
     let rows = outcome.map_err(failed)?;
-    let reset = format!(
-        "SET lock_timeout = {}; SET statement_timeout = {}",
-        applier.limits.lock_timeout_most.as_millis(),
-        applier.limits.statement_timeout.as_millis()
-    );
-    applier.session.execute(&reset).await.map_err(failed)?;
+    applier.session.reset_limits().await.map_err(failed)?;
     applier.events.emit(EventKind::Figure {
         name: format!("{} line {}", file.script.path.display(), statement.line),
         value: format!("{} ms outside of a transaction", milliseconds(began)),

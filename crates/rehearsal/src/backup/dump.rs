@@ -11,7 +11,7 @@ use super::proof;
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::event::{BackupDone, EventKind, Progress, milliseconds};
-use crate::postgres::catalog;
+use crate::postgres::catalog::{self, Role};
 use crate::postgres::contents::{self, Columns, Fingerprint, TableName};
 use crate::postgres::history::History;
 use crate::postgres::query::Stopped;
@@ -24,6 +24,9 @@ const PARTIAL_SUFFIX: &str = ".partial";
 
 /// gzip level 1: level 6, pg_dump's default, costs several times the CPU and is hardly smaller.
 const COMPRESSION: &str = "--compress=1";
+
+/// What our own connections speak: the dump's bytes are compared with what they read.
+const ENCODING: &str = "--encoding=UTF8";
 
 /// How long the dump waits for a lock before it gives up rather than queue in front of others.
 const LOCK_WAIT: &str = "--lock-wait-timeout=10s";
@@ -44,7 +47,11 @@ struct ManifestHead {
     server: crate::postgres::version::Version,
     encoding: String,
     migration: Option<i64>,
-    roles: Vec<String>,
+    role: String,
+    owner: String,
+    may_create_schema: bool,
+    roles: Vec<Role>,
+    settings: Vec<(String, String)>,
     extensions: Vec<String>,
 }
 
@@ -62,7 +69,7 @@ pub async fn make(cx: &mut Context) -> Result<(PathBuf, Manifest)> {
     sweep_partial(&folder)?;
     look_for_room(&folder, source.bytes)?;
     let name = format!("{}-{}", crate::run::timestamp(), source.target.database().replace('/', "_"));
-    let partial = Partial::create(folder.join(format!("{name}{PARTIAL_SUFFIX}")))?;
+    let partial = Partial::create(&folder, &name)?;
 
     let began = Instant::now();
     let made_at = Utc::now();
@@ -85,15 +92,18 @@ pub async fn make(cx: &mut Context) -> Result<(PathBuf, Manifest)> {
         encoding: source.manifest.encoding,
         commit: cx.workspace.commit.clone(),
         migration: source.manifest.migration,
+        role: source.manifest.role,
+        owner: source.manifest.owner,
+        may_create_schema: source.manifest.may_create_schema,
         roles: source.manifest.roles,
+        settings: source.manifest.settings,
         extensions: source.manifest.extensions,
         files,
         tables: table_entries(tables),
         proof,
     };
     manifest.write(&partial.path)?;
-    let finished = folder.join(name);
-    partial.finish(&finished)?;
+    let finished = partial.finish()?;
     cx.events.emit(EventKind::Backup(BackupDone {
         path: finished.display().to_string(),
         bytes: manifest.bytes(),
@@ -130,7 +140,11 @@ async fn observe(cx: &Context) -> Result<Source> {
             server: session.version(),
             encoding: encoding(&mut session).await?,
             migration: history.latest_finished(),
+            role: overview.role,
+            owner: overview.owner,
+            may_create_schema: overview.may_create_schema,
             roles: catalog::roles(&mut session).await?,
+            settings: catalog::settings(&mut session).await?,
             extensions: catalog::extensions(&mut session).await?,
         },
     };
@@ -152,6 +166,7 @@ async fn dump(cx: &Context, tools: &Tools, source: &Source, into: &Path) -> Resu
         format!("--file={}", into.display()),
         format!("--jobs={}", cx.workspace.config.backup.jobs.max(1)),
         COMPRESSION.to_owned(),
+        ENCODING.to_owned(),
         LOCK_WAIT.to_owned(),
         "--no-password".to_owned(),
         "--no-sync".to_owned(),
@@ -219,21 +234,40 @@ fn owner_file(partial: &Path) -> PathBuf {
 /// A folder that becomes a backup, or nothing.
 struct Partial {
     path: PathBuf,
+    becomes: PathBuf,
     finished: bool,
 }
 
 impl Partial {
-    fn create(path: PathBuf) -> Result<Self> {
-        std::fs::write(owner_file(&path), crate::process::identity()).map_err(Error::io("write", owner_file(&path)))?;
-        let partial = Self { path, finished: false };
-        std::fs::create_dir(&partial.path).map_err(Error::io("create", &partial.path))?;
-        Ok(partial)
+    /// Takes the first name that is free: two backups may be made within one second, also by two
+    /// processes. Whoever makes the owner's file has the name.
+    fn create(folder: &Path, name: &str) -> Result<Self> {
+        let mut number = 1;
+        loop {
+            let name = if number == 1 { name.to_owned() } else { format!("{name}-{number}") };
+            let path = folder.join(format!("{name}{PARTIAL_SUFFIX}"));
+            let owner = owner_file(&path);
+            match std::fs::File::create_new(&owner) {
+                Ok(_) => {
+                    // From here on a drop cleans up.
+                    let partial = Self { path, becomes: folder.join(name), finished: false };
+                    if !partial.becomes.exists() {
+                        std::fs::write(&owner, crate::process::identity()).map_err(Error::io("write", &owner))?;
+                        std::fs::create_dir(&partial.path).map_err(Error::io("create", &partial.path))?;
+                        return Ok(partial);
+                    }
+                }
+                Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(Error::io("write", &owner)(error)),
+            }
+            number += 1;
+        }
     }
 
-    fn finish(mut self, to: &Path) -> Result<()> {
-        std::fs::rename(&self.path, to).map_err(Error::io("create", to))?;
+    fn finish(mut self) -> Result<PathBuf> {
+        std::fs::rename(&self.path, &self.becomes).map_err(Error::io("create", &self.becomes))?;
         self.finished = true;
-        Ok(())
+        Ok(self.becomes.clone())
     }
 }
 

@@ -65,11 +65,9 @@ impl Session {
         };
         // One round trip: limits first, so that even this cannot hang, then who we talk to.
         let set_up = format!(
-            "SET statement_timeout = {}; SET lock_timeout = {}; \
-             SET idle_in_transaction_session_timeout = 0; SET plan_cache_mode = force_custom_plan; \
+            "{}; SET idle_in_transaction_session_timeout = 0; SET plan_cache_mode = force_custom_plan; \
              SELECT pg_backend_pid(), current_setting('server_version_num'), pg_is_in_recovery()",
-            QUERY_TIMEOUT.as_millis(),
-            QUERY_LOCK_TIMEOUT.as_millis()
+            default_limits()
         );
         let row = connection
             .fetch_one(sqlx::raw_sql(AssertSqlSafe(set_up)))
@@ -86,6 +84,14 @@ impl Session {
             version: Version::from_number(text(1).parse().unwrap_or_default()),
             in_recovery: text(2) == "t",
         })
+    }
+
+    /// Goes back to the limits that a session begins with.
+    ///
+    /// # Errors
+    /// As [`Session::execute`].
+    pub async fn reset_limits(&mut self) -> Result<(), Stopped> {
+        self.execute(&default_limits()).await.map(drop)
     }
 
     /// The server's version.
@@ -192,6 +198,14 @@ impl Session {
     pub async fn close(self) {
         let _ = tokio::time::timeout(CANCEL_GRACE, self.connection.close()).await;
     }
+}
+
+fn default_limits() -> String {
+    format!(
+        "SET statement_timeout = {}; SET lock_timeout = {}",
+        QUERY_TIMEOUT.as_millis(),
+        QUERY_LOCK_TIMEOUT.as_millis()
+    )
 }
 
 /// Rows as text, with their columns' names and how many there were.

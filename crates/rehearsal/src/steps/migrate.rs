@@ -9,6 +9,7 @@ use crate::error::Result;
 use crate::plan;
 use crate::postgres::history::History;
 use crate::postgres::locks::Lock;
+use crate::postgres::pooler;
 use crate::postgres::session::Session;
 use crate::report::format::plural;
 
@@ -46,6 +47,7 @@ impl Migrate {
         if plan::up(&workspace.migrations, &history, self.to)?.is_empty() {
             return Ok(StepReport::done(format!("nothing to do, at version {}", at(&history))));
         }
+        pooler::refuse(session, cx.target()?, &cx.cancel).await?;
         Lock::Run.acquire(session, workspace.config.limits.run_lock_patience).await?;
         let history = History::read(session, table).await?;
         let plan = plan::up(&workspace.migrations, &history, self.to)?;

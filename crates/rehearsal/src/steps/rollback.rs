@@ -9,6 +9,7 @@ use crate::error::Result;
 use crate::plan::{self, Back};
 use crate::postgres::history::History;
 use crate::postgres::locks::Lock;
+use crate::postgres::pooler;
 use crate::postgres::session::Session;
 use crate::report::format::plural;
 
@@ -41,6 +42,7 @@ impl Rollback {
     async fn undo(&self, cx: &Context, session: &mut Session) -> Result<StepReport> {
         let workspace = &cx.workspace;
         let table = &workspace.config.history_table;
+        pooler::refuse(session, cx.target()?, &cx.cancel).await?;
         Lock::Run.acquire(session, workspace.config.limits.run_lock_patience).await?;
         let history = History::read(session, table).await?;
         let plan = plan::down(&workspace.migrations, &history, self.back)?;

@@ -1,0 +1,20 @@
+//! The commands, run as a user runs them, against a real server.
+
+mod backup;
+mod bad_input;
+mod interrupt;
+mod rehearse;
+mod target;
+mod together;
+
+use rehearsal_tests::Project;
+
+/// A workspace of the test's own, for this package's program.
+fn project() -> Project {
+    Project::new(env!("CARGO_BIN_EXE_xtask"))
+}
+
+/// A copy of this workspace.
+fn this_workspace() -> Project {
+    Project::of_this_workspace(env!("CARGO_BIN_EXE_xtask"))
+}

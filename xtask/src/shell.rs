@@ -11,6 +11,7 @@ use rehearsal::context::{Context, Environment, Keep, Settings, Workspace};
 use rehearsal::event::{Emitter, Reporter};
 use rehearsal::plan::Refusal;
 use rehearsal::postgres::Session;
+use rehearsal::postgres::history::History;
 use rehearsal::report::file::RecordFile;
 use rehearsal::report::json::Json;
 use rehearsal::report::terminal::{Style, Terminal, Verbosity};
@@ -85,6 +86,20 @@ impl Shell {
         // git is asked while the database is.
         self.commit.set(Some(std::thread::spawn(machine::commit)));
         Workspace::load(self.config.clone(), None)
+    }
+
+    /// What a run on a target begins with: migrations and checks are read while the database is asked
+    /// for its history.
+    pub async fn workspace_and_history(&self, target: &Target, purpose: &str) -> Result<(Workspace, History), rehearsal::Error> {
+        let look = async {
+            let mut session = self.connect(target, purpose).await?;
+            let history = History::read(&mut session, &self.config.history_table).await;
+            session.close().await;
+            history
+        };
+        let (history, workspace) = tokio::join!(look, async { self.workspace() });
+        // What is wrong with the files can be mended without the database: it is told first.
+        Ok((workspace?, history?))
     }
 
     /// The settings of a run on a target.

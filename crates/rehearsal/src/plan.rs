@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use crate::error::Kind;
 use crate::postgres::history::{Applied, History};
 use crate::source::{Migration, MigrationSet, SourceError};
-use crate::statement::{Class, Parsed, parse};
+use crate::statement::{Class, Parsed};
 
 /// There or back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -270,7 +270,7 @@ fn planned(
             .as_ref()
             .ok_or(Refusal::NoDown { version: migration.version })?,
     };
-    let script = parse(source)?;
+    let script = source.parsed()?.clone();
     if let Some(reason) = &script.unparsed {
         notes.push(format!(
             "{}: the parser does not understand it ({reason}), so it is sent whole",

@@ -3,10 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
 
 use sqlx::migrate::{Migration as SqlxMigration, MigrationType, Migrator, ResolveConfig};
 
 use crate::error::Kind;
+use crate::statement::{self, Parsed};
 
 /// The SHA-384 that sqlx keeps in `_sqlx_migrations.checksum`.
 pub type Checksum = Vec<u8>;
@@ -22,6 +24,22 @@ pub struct Script {
     pub no_transaction: bool,
     /// What sqlx records, of the up file.
     pub checksum: Checksum,
+    /// Its statements, once somebody has asked for them.
+    pub(crate) parsed: Arc<OnceLock<Parsed>>,
+}
+
+impl Script {
+    /// Its statements. Several steps of a run plan the same files: each is parsed once.
+    ///
+    /// # Errors
+    /// As [`statement::parse`].
+    pub fn parsed(&self) -> Result<&Parsed, SourceError> {
+        if let Some(parsed) = self.parsed.get() {
+            return Ok(parsed);
+        }
+        let parsed = statement::parse(self)?;
+        Ok(self.parsed.get_or_init(|| parsed))
+    }
 }
 
 /// A version with its way there and, if there is one, its way back.
@@ -178,6 +196,7 @@ impl MigrationSet {
                 sql: migration.sql.as_str().to_owned(),
                 no_transaction: migration.no_tx,
                 checksum: migration.checksum.to_vec(),
+                parsed: Arc::default(),
             };
             let version = migration.version;
             let earlier = if migration.migration_type == MigrationType::ReversibleDown {

@@ -9,7 +9,7 @@ use crate::error::Kind;
 use crate::postgres::history::{Applied, History};
 use crate::postgres::journal::Unfinished;
 use crate::source::{Migration, MigrationSet, SourceError};
-use crate::statement::{Class, Mode, Parsed, Statement, parse};
+use crate::statement::{Class, Mode, Parsed, Statement};
 
 /// There or back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -285,7 +285,7 @@ fn planned(
             .as_ref()
             .ok_or(Refusal::NoDown { version: migration.version })?,
     };
-    let mut script = parse(source)?;
+    let mut script = source.parsed()?.clone();
     if let Some(unfinished) = unfinished {
         // Its history row is there: only statement by statement can it be taken up.
         script.mode = Mode::Stepwise;

@@ -333,6 +333,7 @@ mod tests {
             sql: sql.into(),
             no_transaction: sql.starts_with("-- no-transaction"),
             checksum: Vec::new(),
+            parsed: std::sync::Arc::default(),
         }
     }
 

@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 use super::provider::{DEFAULT_MAJOR, Provider, Request, SandboxError};
 use super::sandbox::{Guard, Kept, Sandbox};
 use crate::error::{Error, Result};
-use crate::postgres::container::OWNER_LABEL;
+pub use crate::postgres::container::OWNER_LABEL;
 use crate::postgres::session::Session;
 use crate::postgres::tools::Tools;
 use crate::process;

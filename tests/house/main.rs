@@ -44,16 +44,26 @@ fn uses(path: &Path) -> BTreeSet<String> {
     if module.last().is_some_and(|last| last == "mod" || last == "lib") {
         module.pop();
     }
-    let parent = module.split_last().map_or(String::new(), |(_, above)| above.iter().map(|part| format!("{part}::")).collect());
     let code = code(path);
     let mut found = BTreeSet::new();
-    for (start, base) in [("crate::", ""), ("super::", parent.as_str())] {
+    for start in ["crate::", "super::", "self::"] {
         for (at, _) in code.match_indices(start) {
             let before = code[..at].chars().next_back();
             if before.is_some_and(|c| c.is_alphanumeric() || c == '_' || c == ':') {
                 continue;
             }
-            expand(base, &code[at + start.len()..], &mut found);
+            let mut rest = &code[at..];
+            let mut base = module.clone();
+            if let Some(after) = rest.strip_prefix("crate::") {
+                (rest, base) = (after, Vec::new());
+            }
+            rest = rest.strip_prefix("self::").unwrap_or(rest);
+            while let Some(after) = rest.strip_prefix("super::") {
+                base.pop();
+                rest = after;
+            }
+            let base: String = base.iter().map(|part| format!("{part}::")).collect();
+            expand(&base, rest, &mut found);
         }
     }
     found
@@ -71,7 +81,7 @@ fn expand(base: &str, rest: &str, found: &mut BTreeSet<String>) {
         match c {
             '{' => depth += 1,
             '}' if depth > 0 => depth -= 1,
-            ',' | '}' => {
+            ',' | '}' if depth == 0 => {
                 let item = list[from..at].trim();
                 if !item.is_empty() {
                     expand(&format!("{base}{path}"), item, found);

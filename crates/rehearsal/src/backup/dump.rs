@@ -11,7 +11,7 @@ use super::proof;
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::event::{BackupDone, EventKind, Progress, milliseconds};
-use crate::postgres::catalog::{self, Role};
+use crate::postgres::catalog::{self, Surroundings};
 use crate::postgres::contents::{self, Columns, Fingerprint, TableName};
 use crate::postgres::history::History;
 use crate::postgres::query::Stopped;
@@ -47,11 +47,7 @@ struct ManifestHead {
     server: crate::postgres::version::Version,
     encoding: String,
     migration: Option<i64>,
-    role: String,
-    owner: String,
-    may_create_schema: bool,
-    roles: Vec<Role>,
-    settings: Vec<(String, String)>,
+    surroundings: Surroundings,
     extensions: Vec<String>,
 }
 
@@ -77,7 +73,7 @@ pub async fn make(cx: &mut Context) -> Result<(PathBuf, Manifest)> {
     let dump_ms = milliseconds(began);
 
     let began = Instant::now();
-    let (files, tables, proof) = proof::prove(cx, &tools, &partial.path, &source.tables, &source.manifest.roles, &source.manifest.encoding, source.bytes).await?;
+    let (files, tables, proof) = proof::prove(cx, &tools, &partial.path, &source.tables, &source.manifest.surroundings.roles, &source.manifest.encoding, source.bytes).await?;
     let proof_ms = milliseconds(began);
 
     let manifest = Manifest {
@@ -92,11 +88,7 @@ pub async fn make(cx: &mut Context) -> Result<(PathBuf, Manifest)> {
         encoding: source.manifest.encoding,
         commit: cx.workspace.commit.clone(),
         migration: source.manifest.migration,
-        role: source.manifest.role,
-        owner: source.manifest.owner,
-        may_create_schema: source.manifest.may_create_schema,
-        roles: source.manifest.roles,
-        settings: source.manifest.settings,
+        surroundings: source.manifest.surroundings,
         extensions: source.manifest.extensions,
         files,
         tables: table_entries(tables),
@@ -140,11 +132,7 @@ async fn observe(cx: &Context) -> Result<Source> {
             server: session.version(),
             encoding: encoding(&mut session).await?,
             migration: history.latest_finished(),
-            role: overview.role,
-            owner: overview.owner,
-            may_create_schema: overview.may_create_schema,
-            roles: catalog::roles(&mut session).await?,
-            settings: catalog::settings(&mut session).await?,
+            surroundings: catalog::surroundings(&mut session, &overview).await?,
             extensions: catalog::extensions(&mut session).await?,
         },
     };

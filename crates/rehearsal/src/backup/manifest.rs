@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::failure::BackupError;
 use crate::error::{Error, Result};
-use crate::postgres::catalog::Role;
+use crate::postgres::catalog::Surroundings;
 use crate::postgres::contents::TableName;
 use crate::postgres::version::Version;
 
@@ -45,16 +45,9 @@ pub struct Manifest {
     pub commit: Option<String>,
     /// The newest applied migration.
     pub migration: Option<i64>,
-    /// The role that it was made as.
-    pub role: String,
-    /// The database's owner.
-    pub owner: String,
-    /// The role may create schemas in the database.
-    pub may_create_schema: bool,
-    /// Roles that the server has; the dump may name any of them.
-    pub roles: Vec<Role>,
-    /// Settings of the role and the database, which a dump leaves out; the weaker first.
-    pub settings: Vec<(String, String)>,
+    /// What the dump leaves out.
+    #[serde(flatten)]
+    pub surroundings: Surroundings,
     /// Extensions with their versions.
     pub extensions: Vec<String>,
     /// Every file, by its path in the backup's folder.
@@ -132,13 +125,6 @@ impl Manifest {
         let path = folder.join(FILE_NAME);
         let text = serde_json::to_vec_pretty(self).map_err(|error| Error::io("write", &path)(error.into()))?;
         crate::store::write_whole(&path, &text)
-    }
-
-    /// The role that would migrate the original: the one that the backup was made as, unless that one
-    /// may only read; then the database's owner.
-    #[must_use]
-    pub fn migrating_role(&self) -> &str {
-        if self.may_create_schema { &self.role } else { &self.owner }
     }
 
     /// Size of all files.

@@ -191,6 +191,44 @@ pub struct Role {
     pub member_of: Vec<String>,
 }
 
+/// What belongs to a database and is not in its dump.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Surroundings {
+    /// The role that looked.
+    pub role: String,
+    /// The database's owner.
+    pub owner: String,
+    /// That role may create schemas in the database.
+    pub may_create_schema: bool,
+    /// Roles that the server has; the dump may name any of them.
+    pub roles: Vec<Role>,
+    /// Settings of the role and the database; the weaker first.
+    pub settings: Vec<(String, String)>,
+}
+
+impl Surroundings {
+    /// The role that would migrate the database: the one that looked, unless that one may only read;
+    /// then the owner.
+    #[must_use]
+    pub fn migrating_role(&self) -> &str {
+        if self.may_create_schema { &self.role } else { &self.owner }
+    }
+}
+
+/// Reads the [`Surroundings`].
+///
+/// # Errors
+/// The server's.
+pub async fn surroundings(session: &mut Session, overview: &Overview) -> Result<Surroundings> {
+    Ok(Surroundings {
+        role: overview.role.clone(),
+        owner: overview.owner.clone(),
+        may_create_schema: overview.may_create_schema,
+        roles: roles(session).await?,
+        settings: settings(session).await?,
+    })
+}
+
 /// Roles other than PostgreSQL's own; a dump names them as owners and grantees.
 ///
 /// # Errors

@@ -3,9 +3,8 @@
 use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
 
-use crate::backup::manifest::Manifest;
 use crate::error::Result;
-use crate::postgres::catalog::{self, Role};
+use crate::postgres::catalog::{self, Role, Surroundings};
 use crate::postgres::identifier::{literal, quote};
 use crate::postgres::query::{Stopped, server_words};
 use crate::postgres::session::Session;
@@ -146,7 +145,7 @@ impl Sandbox {
     /// The server's.
     pub async fn enter_as(
         &self,
-        original: &Manifest,
+        original: &Surroundings,
         database: &str,
         cancel: &CancellationToken,
     ) -> Result<(Target, Vec<String>)> {

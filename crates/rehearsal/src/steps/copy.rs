@@ -37,7 +37,7 @@ impl Step for EnterCopy {
         let rename = format!("ALTER DATABASE {PROOF_DATABASE} RENAME TO {COPY_DATABASE}");
         session.execute(&rename).await.map_err(Stopped::doing("take over the restored copy"))?;
         session.close().await;
-        let (copy, unknown) = sandbox.enter_as(&original, COPY_DATABASE, &cancel).await?;
+        let (copy, unknown) = sandbox.enter_as(&original.surroundings, COPY_DATABASE, &cancel).await?;
         for setting in unknown {
             cx.events.warn(format!("the sandbox does not take the target's setting {setting}"));
         }
@@ -49,7 +49,7 @@ impl Step for EnterCopy {
         session.close().await;
         Ok(StepReport::done(format!(
             "{described} as role {}, {} in {}",
-            original.migrating_role(),
+            original.surroundings.migrating_role(),
             plural(original.rows(), "row"),
             plural(original.tables.len() as u64, "table")
         )))

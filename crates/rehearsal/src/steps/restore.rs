@@ -107,6 +107,7 @@ async fn fits(session: &mut Session, manifest: &Manifest, server: Version) -> Re
         .map_err(Stopped::doing("list the available extensions"))?;
     let available: Vec<String> = rows.rows.into_iter().filter_map(|mut row| row.swap_remove(0)).collect();
     let missing_roles = manifest
+        .surroundings
         .roles
         .iter()
         .filter(|role| !roles.iter().any(|other| other.name == role.name))

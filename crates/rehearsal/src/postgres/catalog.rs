@@ -154,7 +154,7 @@ pub async fn overview(session: &mut Session) -> Result<Overview> {
                 coalesce(has_schema_privilege(current_schema(), 'CREATE'), false), current_user::text, \
                 ARRAY(SELECT c.oid::regclass::text FROM pg_class c \
                       WHERE c.relkind IN ('r', 'p') AND c.relnamespace = current_schema()::regnamespace \
-                        AND NOT pg_has_role(c.relowner, 'USAGE') ORDER BY 1)",
+                        AND NOT pg_has_role(c.relowner, 'USAGE') ORDER BY c.relname)",
     );
     let rows = session.fetch_bound(query).await.map_err(Stopped::doing("look at the database"))?;
     let row = rows.first().ok_or_else(|| {

@@ -163,7 +163,7 @@ async fn kept_on_request_and_removed_as_it_says() {
     let removal = next.split('`').nth(3).expect("how to remove it");
     // A later run leaves it alone.
     project.start("rehearse").end().await.must_exit(0);
-    let done = std::process::Command::new("sh").arg("-c").arg(removal).status().expect("a shell");
-    assert!(done.success(), "{removal}");
+    let done = std::process::Command::new("sh").arg("-c").arg(removal).output().expect("a shell");
+    assert!(done.status.success(), "{removal}");
     project.must_be_clean_after(&ended).await;
 }

@@ -159,7 +159,7 @@ pub async fn overview(session: &mut Session) -> Result<Overview> {
                 coalesce(has_schema_privilege(current_schema(), 'CREATE'), false), current_user::text, \
                 ARRAY(SELECT c.oid::regclass::text FROM pg_class c \
                       WHERE c.relkind IN ('r', 'p') AND c.relnamespace = current_schema()::regnamespace \
-                        AND NOT pg_has_role(c.relowner, 'USAGE') ORDER BY 1), \
+                        AND NOT pg_has_role(c.relowner, 'USAGE') ORDER BY c.relname), \
                 has_database_privilege(current_database(), 'CREATE'), \
                 (SELECT pg_get_userbyid(datdba)::text FROM pg_database WHERE datname = current_database())",
     );

@@ -18,6 +18,8 @@ impl Scratch {
     /// # Errors
     /// The file system's.
     pub fn create(base: &Path) -> Result<Self> {
+        // Whatever provider the killed runs had.
+        sweep::folders(&[base]);
         let folder = tempfile::Builder::new().prefix(FOLDER_PREFIX).tempdir_in(base).map_err(Error::io("create a folder in", base))?;
         sweep::claim(folder.path())?;
         Ok(Self { folder })

@@ -2,10 +2,13 @@
 
 mod backup;
 mod bad_input;
+mod batches;
 mod interrupt;
+mod mend;
 mod rehearse;
 mod target;
 mod together;
+mod verify;
 
 use rehearsal_tests::Project;
 

@@ -7,8 +7,9 @@ use std::path::PathBuf;
 
 use crate::error::Kind;
 use crate::postgres::history::{Applied, History};
+use crate::postgres::journal::Unfinished;
 use crate::source::{Migration, MigrationSet, SourceError};
-use crate::statement::{Class, Parsed};
+use crate::statement::{Class, Mode, Parsed, Statement};
 
 /// There or back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -86,6 +87,14 @@ pub enum Refusal {
         version: i64,
         /// The file.
         path: PathBuf,
+    },
+    /// A statement that has been done is no longer what was done.
+    #[error("{}: statement {statement} was changed, removed or moved after it was run", path.display())]
+    DoneStatementChanged {
+        /// The file.
+        path: PathBuf,
+        /// The statement's number in it.
+        statement: usize,
     },
     /// An applied version has no file.
     #[error("version {version} ({description}) is applied, but the migrations folder has no file for it")]
@@ -190,6 +199,10 @@ impl Refusal {
                 "restore {} as it was applied (git log -p on it shows how), and put the change into a new migration",
                 path.display()
             ),
+            Self::DoneStatementChanged { path, statement } => format!(
+                "the run stopped after it: leave the first {statement} statements of {} as they were, and mend what comes after",
+                path.display()
+            ),
             Self::MissingFile { .. } => {
                 "check out the commit that has the file; what was applied must stay in the folder".into()
             }
@@ -240,7 +253,9 @@ fn validate(set: &MigrationSet, history: &History, notes: &mut Vec<String>) -> R
                 description: applied.description.clone(),
             });
         };
-        if migration.up.checksum == applied.checksum {
+        // What stopped half-way may be mended behind the statements that are done.
+        let mendable = !applied.success && history.journalled().is_some();
+        if mendable || migration.up.checksum == applied.checksum {
             continue;
         }
         if !migration.differs_only_in_line_ends(&applied.checksum) {
@@ -260,7 +275,7 @@ fn validate(set: &MigrationSet, history: &History, notes: &mut Vec<String>) -> R
 fn planned(
     migration: &Migration,
     direction: Direction,
-    resumes: bool,
+    unfinished: Option<&Unfinished>,
     notes: &mut Vec<String>,
 ) -> Result<PlannedFile, Refusal> {
     let source = match direction {
@@ -270,7 +285,17 @@ fn planned(
             .as_ref()
             .ok_or(Refusal::NoDown { version: migration.version })?,
     };
-    let script = source.parsed()?.clone();
+    let mut script = source.parsed()?.clone();
+    if let Some(unfinished) = unfinished {
+        // Its history row is there: only statement by statement can it be taken up.
+        script.mode = Mode::Stepwise;
+        for (number, digest) in &unfinished.fixed {
+            let there = script.statements.get(number.wrapping_sub(1)).map(Statement::digest);
+            if there.as_ref() != Some(digest) {
+                return Err(Refusal::DoneStatementChanged { path: script.path, statement: *number });
+            }
+        }
+    }
     if let Some(reason) = &script.unparsed {
         notes.push(format!(
             "{}: the parser does not understand it ({reason}), so it is sent whole",
@@ -290,7 +315,7 @@ fn planned(
         checksum: migration.up.checksum.clone(),
         direction,
         script,
-        resumes,
+        resumes: unfinished.is_some(),
     })
 }
 
@@ -308,7 +333,7 @@ pub fn up(set: &MigrationSet, history: &History, to: Option<i64>) -> Result<Plan
     }
     if let Some(unfinished) = history.unfinished() {
         let version = unfinished.version;
-        match history.unfinished_direction() {
+        match history.journalled().map(|unfinished| unfinished.direction) {
             Some(Direction::Up) => {}
             Some(Direction::Down) => return Err(Refusal::RollbackUnfinished { version }),
             None => return Err(Refusal::Dirty { version }),
@@ -320,13 +345,13 @@ pub fn up(set: &MigrationSet, history: &History, to: Option<i64>) -> Result<Plan
         match history.get(migration.version) {
             Some(Applied { success: true, .. }) => {}
             Some(Applied { success: false, .. }) => {
-                files.push(planned(migration, Direction::Up, true, &mut notes)?);
+                files.push(planned(migration, Direction::Up, history.journalled(), &mut notes)?);
             }
             None => {
                 if let Some(latest) = latest.filter(|latest| *latest > migration.version) {
                     return Err(Refusal::OutOfOrder { version: migration.version, latest });
                 }
-                files.push(planned(migration, Direction::Up, false, &mut notes)?);
+                files.push(planned(migration, Direction::Up, None, &mut notes)?);
             }
         }
     }
@@ -344,7 +369,7 @@ pub fn down(set: &MigrationSet, history: &History, back: Back) -> Result<Plan, R
     let mut unfinished = None;
     if let Some(row) = history.unfinished() {
         let version = row.version;
-        match history.unfinished_direction() {
+        match history.journalled().map(|unfinished| unfinished.direction) {
             // A migration that stopped half-way can be finished, or undone from where it stands only
             // by hand: its down file expects all of its up file.
             Some(Direction::Up) => return Err(Refusal::MigrationUnfinished { version }),
@@ -367,8 +392,8 @@ pub fn down(set: &MigrationSet, history: &History, back: Back) -> Result<Plan, R
     for version in undone {
         // `validate` has seen a file for every applied version.
         if let Some(migration) = set.get(version) {
-            let resumes = unfinished == Some(version);
-            files.push(planned(migration, Direction::Down, resumes, &mut notes)?);
+            let unfinished = history.journalled().filter(|_| unfinished == Some(version));
+            files.push(planned(migration, Direction::Down, unfinished, &mut notes)?);
         }
     }
     Ok(Plan { files, notes })

@@ -102,6 +102,15 @@ pub struct Statement {
     pub class: Class,
 }
 
+impl Statement {
+    /// What the journal knows it by: SHA-256 of its text, hexadecimal.
+    #[must_use]
+    pub fn digest(&self) -> String {
+        use sha2::Digest;
+        crate::postgres::schema::hex(&sha2::Sha256::digest(&self.sql))
+    }
+}
+
 /// How a file is run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

@@ -7,14 +7,14 @@ use std::time::{Duration, Instant};
 
 use sqlx::{AssertSqlSafe, Row};
 
+use super::blockers::Watched;
 use super::failure::stopped_at;
 use super::file::Applier;
 use super::retry::{Tries, is_transient};
-use super::stepwise::{Figures, digest};
+use super::stepwise::Figures;
 use crate::error::{Error, Result};
 use crate::event::{EventKind, Progress};
 use crate::plan::PlannedFile;
-use crate::postgres::BusyError;
 use crate::postgres::catalog::{self, KeyColumn};
 use crate::postgres::journal::{Entry, Place};
 use crate::postgres::query::Stopped;
@@ -109,8 +109,7 @@ pub(super) async fn run(
     entry: Option<Entry>,
 ) -> Result<Figures> {
     let failed = |stopped| stopped_at(file, statement, true)(stopped);
-    let key = catalog::key_column(applier.session, &batch.table, &batch.key).await.map_err(failed)?;
-    let key = usable(key, file, statement, batch)?;
+    let key = key(applier, file, statement, batch).await?;
     let texts = Texts::new(statement, batch, &key);
     let mut upper = highest(applier, &texts).await.map_err(failed)?;
     let mut checkpoint = None;
@@ -140,7 +139,7 @@ pub(super) async fn run(
         total: key.estimated_rows,
         told: Instant::now(),
     };
-    place.start(applier.session, &digest(statement), applier.run_id, upper.as_deref()).await.map_err(failed)?;
+    place.start(applier.session, &statement.digest(), applier.run_id, upper.as_deref()).await.map_err(failed)?;
     if let Some(upper) = upper {
         walk.up_to(applier, &mut checkpoint, &upper).await?;
     }
@@ -164,6 +163,21 @@ pub(super) async fn run(
         retries: walk.retries,
         already_done: false,
     })
+}
+
+/// The key that the marker names.
+///
+/// # Errors
+/// [`SourceError::Unsupported`] when it cannot carry batches.
+pub(super) async fn key(
+    applier: &mut Applier<'_>,
+    file: &PlannedFile,
+    statement: &Statement,
+    batch: &Batch,
+) -> Result<KeyColumn> {
+    let failed = |stopped| stopped_at(file, statement, true)(stopped);
+    let key = catalog::key_column(applier.session, &batch.table, &batch.key).await.map_err(failed)?;
+    usable(key, file, statement, batch)
 }
 
 fn usable(
@@ -211,7 +225,7 @@ impl Walk<'_> {
         let mut tries = Tries::new(applier.limits);
         loop {
             let began = Instant::now();
-            let outcome = self.one_batch(applier, checkpoint.as_deref(), upper, &tries).await;
+            let outcome = self.one_batch(applier, checkpoint.as_deref(), upper, &mut tries).await;
             match outcome {
                 Ok(None) => return Ok(()),
                 Ok(Some((bound, rows))) => {
@@ -231,7 +245,7 @@ impl Walk<'_> {
         applier: &mut Applier<'_>,
         after: Option<&str>,
         upper: &str,
-        tries: &Tries,
+        tries: &mut Tries,
     ) -> Result<Option<(String, u64)>, Stopped> {
         let session = &mut *applier.session;
         let size = i64::try_from(self.size).unwrap_or(i64::MAX);
@@ -240,12 +254,13 @@ impl Walk<'_> {
         let Some(bound) = found.first().and_then(|row| row.get::<Option<String>, _>(0)) else {
             return Ok(None);
         };
-        begin(session, applier.limits, tries).await?;
+        session.execute(&tries.begin()).await?;
         let query = match after {
             None => sqlx::query(AssertSqlSafe(self.texts.first.clone())).bind(&bound),
             Some(after) => sqlx::query(AssertSqlSafe(self.texts.between.clone())).bind(after).bind(&bound),
         };
-        let rows = session.execute_bound(query).await?.rows_affected();
+        let watched = Watched::new(session, tries.lock_timeout());
+        let rows = watched.during(&mut tries.blockers, session.execute_bound(query)).await?.rows_affected();
         self.place.checkpoint(session, &bound, self.rows + rows, upper).await?;
         session.execute("COMMIT").await?;
         Ok(Some((bound, rows)))
@@ -268,7 +283,7 @@ impl Walk<'_> {
 
     async fn keyless_batch(&self, applier: &mut Applier<'_>, tries: &Tries) -> Result<u64, Stopped> {
         let session = &mut *applier.session;
-        begin(session, applier.limits, tries).await?;
+        session.execute(&tries.begin()).await?;
         let query = sqlx::query(AssertSqlSafe(self.texts.without_key.clone()));
         let rows = session.execute_bound(query).await?.rows_affected();
         // Done within its own transaction: a statement that adds must not add twice.
@@ -290,12 +305,8 @@ impl Walk<'_> {
                 self.size = (self.size / 2).max(FEWEST_ROWS);
                 self.retries += 1;
                 let cancel = applier.session.cancellation().clone();
-                if tries.next(&cancel).await? {
-                    return Ok(());
-                }
                 let place = format!("{}:{}", self.file.script.path.display(), self.statement.line);
-                let tries = tries.failed();
-                return Err(BusyError::LockTimeout { place, tries, blockers: String::new() }.into());
+                return tries.next(&place, applier.events, &cancel).await;
             }
         }
         Err(stopped_at(self.file, self.statement, true)(stopped))
@@ -325,19 +336,6 @@ impl Walk<'_> {
             () = cancel.cancelled() => Err(Error::Interrupted),
         }
     }
-}
-
-async fn begin(
-    session: &mut crate::postgres::Session,
-    limits: &super::limits::Limits,
-    tries: &Tries,
-) -> Result<(), Stopped> {
-    let begin = format!(
-        "BEGIN; SET LOCAL lock_timeout = {}; SET LOCAL statement_timeout = {}",
-        tries.lock_timeout().as_millis(),
-        limits.statement_timeout.as_millis()
-    );
-    session.execute(&begin).await.map(drop)
 }
 
 /// Follows the time budget, at most by a factor of two at once, within its bounds.

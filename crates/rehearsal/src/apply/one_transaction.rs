@@ -2,13 +2,13 @@
 
 use std::time::Instant;
 
+use super::blockers::Watched;
 use super::failure::stopped_at;
 use super::file::Applier;
 use super::retry::{Tries, is_transient};
 use crate::error::Result;
 use crate::event::{EventKind, StatementDone, milliseconds};
 use crate::plan::{Direction, PlannedFile};
-use crate::postgres::BusyError;
 use crate::postgres::history::{self, Applied};
 use crate::postgres::query::Stopped;
 use crate::statement::{ClassLabel, Statement, summary};
@@ -26,7 +26,7 @@ pub(super) async fn run(applier: &mut Applier<'_>, file: &PlannedFile) -> Result
     let mut tries = Tries::new(applier.limits);
     loop {
         let mut done = Vec::new();
-        let Err(failure) = attempt(applier, file, &tries, &mut done).await else {
+        let Err(failure) = attempt(applier, file, &mut tries, &mut done).await else {
             // Only what was committed is told.
             for statement in done {
                 applier.events.emit(EventKind::Statement(statement));
@@ -39,17 +39,8 @@ pub(super) async fn run(applier: &mut Applier<'_>, file: &PlannedFile) -> Result
             if is_transient(error) {
                 let place = place(file, failure.statement);
                 let cancel = applier.session.cancellation().clone();
-                if tries.next(&cancel).await? {
-                    applier.events.info(format!(
-                        "{place}: no lock within {} ms, trying again ({} of {})",
-                        applier.limits.lock_timeout.as_millis(),
-                        tries.failed() + 1,
-                        applier.limits.lock_tries
-                    ));
-                    continue;
-                }
-                let tries = tries.failed();
-                return Err(BusyError::LockTimeout { place, tries, blockers: String::new() }.into());
+                tries.next(&place, applier.events, &cancel).await?;
+                continue;
             }
         }
         return Err(match failure.statement {
@@ -67,22 +58,18 @@ fn place(file: &PlannedFile, statement: Option<&Statement>) -> String {
 async fn attempt<'a>(
     applier: &mut Applier<'_>,
     file: &'a PlannedFile,
-    tries: &Tries,
+    tries: &mut Tries,
     done: &mut Vec<StatementDone>,
 ) -> Result<(), Failure<'a>> {
     let recording = |stopped| Failure { statement: None, stopped };
     let session = &mut *applier.session;
     let began = Instant::now();
-    let begin = format!(
-        "BEGIN; SET LOCAL lock_timeout = {}; SET LOCAL statement_timeout = {}",
-        tries.lock_timeout().as_millis(),
-        applier.limits.statement_timeout.as_millis()
-    );
-    session.execute(&begin).await.map_err(recording)?;
+    session.execute(&tries.begin()).await.map_err(recording)?;
     for statement in &file.script.statements {
         let began = Instant::now();
-        let result = session
-            .execute(&statement.sql)
+        let watched = Watched::new(session, tries.lock_timeout());
+        let result = watched
+            .during(&mut tries.blockers, session.execute(&statement.sql))
             .await
             .map_err(|stopped| Failure { statement: Some(statement), stopped })?;
         done.push(StatementDone {

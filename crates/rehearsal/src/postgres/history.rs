@@ -5,11 +5,10 @@ use std::time::Duration;
 use sqlx::migrate::{Migrate, MigrateError};
 
 use super::identifier::literal;
-use super::journal;
+use super::journal::{self, Unfinished};
 use super::query::{QueryError, Stopped};
 use super::session::{Session, TextRow};
 use crate::error::{Error, Result};
-use crate::plan::Direction;
 
 /// sqlx's default table.
 pub const DEFAULT_TABLE: &str = "_sqlx_migrations";
@@ -50,7 +49,7 @@ fn unhex(text: &str) -> Vec<u8> {
 #[derive(Debug, Clone, Default)]
 pub struct History {
     rows: Vec<Applied>,
-    unfinished_direction: Option<Direction>,
+    journalled: Option<Unfinished>,
 }
 
 impl History {
@@ -69,9 +68,9 @@ impl History {
         let select = format!("SELECT version, description, success, encode(checksum, 'hex') FROM {table} ORDER BY version");
         let rows = session.fetch_text(&select, usize::MAX).await.map_err(doing())?.rows;
         let rows = rows.into_iter().map(Applied::from_text).collect();
-        let mut history = Self { rows, unfinished_direction: None };
+        let mut history = Self { rows, journalled: None };
         if let Some(version) = history.unfinished().map(|row| row.version) {
-            history.unfinished_direction = journal::unfinished_direction(session, version).await?;
+            history.journalled = journal::unfinished(session, version).await?;
         }
         Ok(history)
     }
@@ -105,15 +104,15 @@ impl History {
         self.rows.iter().find(|row| !row.success)
     }
 
-    /// In which direction it stopped, when our journal knows.
+    /// How far it came, when our journal knows.
     #[must_use]
-    pub fn unfinished_direction(&self) -> Option<Direction> {
-        self.unfinished_direction
+    pub fn journalled(&self) -> Option<&Unfinished> {
+        self.journalled.as_ref()
     }
 
     #[cfg(test)]
     pub(crate) fn for_tests(rows: impl Iterator<Item = Applied>) -> Self {
-        Self { rows: rows.collect(), unfinished_direction: None }
+        Self { rows: rows.collect(), journalled: None }
     }
 }
 
@@ -175,6 +174,16 @@ pub async fn set_success(
     let nanoseconds = execution_time.map(|time| i64::try_from(time.as_nanos()).unwrap_or(i64::MAX));
     let query =
         sqlx::query(sqlx::AssertSqlSafe(update)).bind(version).bind(success).bind(nanoseconds);
+    session.execute_bound(query).await.map(drop)
+}
+
+/// Takes over the checksum of a file that was mended before it was finished.
+///
+/// # Errors
+/// The server's.
+pub async fn set_checksum(session: &mut Session, table: &str, version: i64, checksum: &[u8]) -> Result<(), Stopped> {
+    let update = format!("UPDATE {table} SET checksum = $2 WHERE version = $1 AND NOT success");
+    let query = sqlx::query(sqlx::AssertSqlSafe(update)).bind(version).bind(checksum);
     session.execute_bound(query).await.map(drop)
 }
 

@@ -4,6 +4,8 @@
 //! intent is written before, its completion after; a batch writes its checkpoint in its own
 //! transaction. So whatever stops a run, the next one knows where it stood.
 
+use std::collections::BTreeMap;
+
 use sqlx::Row;
 
 use super::query::Stopped;
@@ -79,23 +81,39 @@ pub async fn exists(session: &mut Session) -> Result<bool> {
     Ok(rows.rows.first().is_some_and(|row| row[0].is_some()))
 }
 
-/// The direction in which a version stopped half-way, if this journal has it.
+/// What is known of a file that stopped half-way.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unfinished {
+    /// In which direction.
+    pub direction: Direction,
+    /// Digests of the statements that are done, or have done some of their batches, by number. These
+    /// must stay as they are; what comes after them may still be mended.
+    pub fixed: BTreeMap<usize, String>,
+}
+
+/// How far a version came that stopped half-way, if this journal knows.
 ///
 /// # Errors
 /// The server's.
-pub async fn unfinished_direction(session: &mut Session, version: i64) -> Result<Option<Direction>> {
+pub async fn unfinished(session: &mut Session, version: i64) -> Result<Option<Unfinished>> {
     if !exists(session).await? {
         return Ok(None);
     }
     let query = sqlx::query(
-        "SELECT direction FROM rehearsal.journal WHERE version = $1 ORDER BY started_at DESC, statement DESC LIMIT 1",
+        "SELECT direction, statement, digest, state = 'done' OR checkpoint IS NOT NULL FROM rehearsal.journal \
+         WHERE version = $1 ORDER BY started_at, statement",
     )
     .bind(version);
     let rows = session.fetch_bound(query).await.map_err(Stopped::doing("read the journal"))?;
-    Ok(rows.first().map(|row| match row.get::<&str, _>(0) {
-        "down" => Direction::Down,
-        _ => Direction::Up,
-    }))
+    // A file's first statement in one direction makes the journal forget the other one.
+    let Some(last) = rows.last() else { return Ok(None) };
+    let direction = if last.get::<&str, _>(0) == "down" { Direction::Down } else { Direction::Up };
+    let fixed = rows
+        .iter()
+        .filter(|row| row.get::<bool, _>(3))
+        .map(|row| (usize::try_from(row.get::<i32, _>(1)).unwrap_or_default(), row.get(2)))
+        .collect();
+    Ok(Some(Unfinished { direction, fixed }))
 }
 
 /// Forgets what an earlier, finished pass over this file wrote.

@@ -106,6 +106,12 @@ impl Session {
         self.in_recovery
     }
 
+    /// Its backend's pid.
+    #[must_use]
+    pub fn pid(&self) -> i32 {
+        self.stop.pid
+    }
+
     /// The target it is connected to.
     #[must_use]
     pub fn target(&self) -> &Target {
@@ -148,6 +154,19 @@ impl Session {
     /// # Errors
     /// As [`Session::execute`].
     pub async fn fetch_text(&mut self, sql: &str, most: usize) -> Result<TextRows, Stopped> {
+        self.fetch_text_each(sql, most, |_| {}).await
+    }
+
+    /// The same, and `each` sees every row, also those that are not kept.
+    ///
+    /// # Errors
+    /// As [`Session::execute`].
+    pub async fn fetch_text_each(
+        &mut self,
+        sql: &str,
+        most: usize,
+        mut each: impl FnMut(&TextRow) + Send,
+    ) -> Result<TextRows, Stopped> {
         let connection = &mut self.connection;
         let work = async {
             let mut rows = TextRows::default();
@@ -158,8 +177,10 @@ impl Session {
                     rows.columns = row.columns().iter().map(column_name).collect();
                 }
                 rows.total += 1;
+                let row: TextRow = (0..row.len()).map(|index| text_value(&row, index)).collect();
+                each(&row);
                 if rows.rows.len() < most {
-                    rows.rows.push((0..row.len()).map(|index| text_value(&row, index)).collect());
+                    rows.rows.push(row);
                 }
             }
             Ok(rows)

@@ -14,9 +14,6 @@ use crate::report::format::{plural, shortened};
 /// How many rows of a result are looked at. Whoever expects none wants to see the first few.
 const SHOWN_ROWS: usize = 5;
 
-/// How many rows are kept for a comparison.
-const COMPARED_ROWS: usize = 10_000;
-
 /// How long a finding may be.
 const FOUND_CHARACTERS: usize = 400;
 
@@ -74,13 +71,15 @@ async fn judge(session: &mut Session, check: &Check, before: Option<&Observation
     if let Expectation::UsesIndex(index) = &check.expectation {
         return uses_index(session, &check.sql, index).await;
     }
-    let rows = session.fetch_text(&check.sql, COMPARED_ROWS).await?;
+    // Every row counts for the comparison, and few are kept.
+    let mut digest = RowsDigest::default();
+    let rows = session.fetch_text_each(&check.sql, SHOWN_ROWS, |row| digest.add(row)).await?;
     let found = describe(&rows);
     let single = match rows.rows.as_slice() {
         [row] if row.len() == 1 && rows.total == 1 => row[0].clone(),
         _ => None,
     };
-    let seen = Seen { found: found.clone(), digest: digest(&rows) };
+    let seen = Seen { found: found.clone(), digest: digest.finish() };
     let holds = match &check.expectation {
         Expectation::NoRows => rows.total == 0,
         Expectation::Rows => rows.total > 0,
@@ -172,22 +171,32 @@ fn describe(rows: &TextRows) -> String {
     format!("{}: {}{more}", plural(rows.total as u64, "row"), shown.join(" | "))
 }
 
-fn digest(rows: &TextRows) -> String {
-    let mut digest = Sha256::new();
-    digest.update(rows.total.to_le_bytes());
-    for row in &rows.rows {
+/// A digest over rows in their order.
+#[derive(Default)]
+struct RowsDigest {
+    digest: Sha256,
+    rows: u64,
+}
+
+impl RowsDigest {
+    fn add(&mut self, row: &[Option<String>]) {
+        self.rows += 1;
         for value in row {
             match value {
                 // Lengths keep the borders between values: ("ab", "c") is not ("a", "bc").
                 Some(value) => {
-                    digest.update([1]);
-                    digest.update(value.len().to_le_bytes());
-                    digest.update(value);
+                    self.digest.update([1]);
+                    self.digest.update(value.len().to_le_bytes());
+                    self.digest.update(value);
                 }
-                None => digest.update([0]),
+                None => self.digest.update([0]),
             }
         }
-        digest.update([2]);
+        self.digest.update([2]);
     }
-    hex(&digest.finalize())
+
+    fn finish(mut self) -> String {
+        self.digest.update(self.rows.to_le_bytes());
+        hex(&self.digest.finalize())
+    }
 }

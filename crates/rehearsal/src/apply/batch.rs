@@ -18,6 +18,7 @@ use crate::plan::PlannedFile;
 use crate::postgres::catalog::{self, KeyColumn};
 use crate::postgres::journal::{Entry, Place};
 use crate::postgres::query::Stopped;
+use crate::postgres::session::Session;
 use crate::source::SourceError;
 use crate::statement::{Batch, Statement};
 
@@ -46,8 +47,11 @@ struct Texts {
     between: String,
     /// Rows without a key.
     without_key: String,
-    /// The end of the next range: after $1 (from the beginning when NULL), at most $2, $3 rows.
+    /// The end of the next range: after $1 (from the beginning when NULL), at most $2, behind $3 rows.
+    /// Nothing when there are no more than $3.
     next_bound: String,
+    /// The end of the last range: the highest key after $1, at most $2.
+    last_bound: String,
     /// The highest key.
     highest: String,
 }
@@ -62,17 +66,18 @@ impl Texts {
             sql.replace_range(marker.clone(), predicate);
             sql.trim_end().trim_end_matches(';').to_owned()
         };
+        let range = format!(
+            "SELECT {qualified} AS k FROM {table} \
+             WHERE ($1::text IS NULL OR {qualified} > $1::text::{type_name}) AND {qualified} <= $2::text::{type_name}"
+        );
         Self {
             first: with(&format!("({qualified} <= $1::text::{type_name})")),
             between: with(&format!(
                 "({qualified} > $1::text::{type_name} AND {qualified} <= $2::text::{type_name})"
             )),
             without_key: with(&format!("({qualified} IS NULL)")),
-            next_bound: format!(
-                "SELECT to_json(k) #>> '{{}}' FROM (SELECT {qualified} AS k FROM {table} \
-                 WHERE ($1::text IS NULL OR {qualified} > $1::text::{type_name}) AND {qualified} <= $2::text::{type_name} \
-                 ORDER BY {qualified} LIMIT $3) batch ORDER BY batch.k DESC LIMIT 1"
-            ),
+            next_bound: format!("SELECT to_json(k) #>> '{{}}' FROM ({range} ORDER BY {qualified} OFFSET $3 LIMIT 1) batch"),
+            last_bound: format!("SELECT to_json(k) #>> '{{}}' FROM ({range} ORDER BY {qualified} DESC LIMIT 1) batch"),
             // Not max(): there is none for uuid before PostgreSQL 18. Turned into text outside: an
             // ORDER BY beside that would sort the text, where 9 comes after 10. And by to_json, whose
             // dates are ISO 8601 whatever DateStyle says, so that they can be read back.
@@ -248,12 +253,7 @@ impl Walk<'_> {
         tries: &mut Tries,
     ) -> Result<Option<(String, u64)>, Stopped> {
         let session = &mut *applier.session;
-        let size = i64::try_from(self.size).unwrap_or(i64::MAX);
-        let query = sqlx::query(AssertSqlSafe(self.texts.next_bound.clone())).bind(after).bind(upper).bind(size);
-        let found = session.fetch_bound(query).await?;
-        let Some(bound) = found.first().and_then(|row| row.get::<Option<String>, _>(0)) else {
-            return Ok(None);
-        };
+        let Some(bound) = self.bound(session, after, upper).await? else { return Ok(None) };
         session.execute(&tries.begin()).await?;
         let query = match after {
             None => sqlx::query(AssertSqlSafe(self.texts.first.clone())).bind(&bound),
@@ -264,6 +264,19 @@ impl Walk<'_> {
         self.place.checkpoint(session, &bound, self.rows + rows, upper).await?;
         session.execute("COMMIT").await?;
         Ok(Some((bound, rows)))
+    }
+
+    /// The end of the next range, if there is one. The index alone is walked over; a sort of what was
+    /// passed would cost a twentieth of the whole backfill.
+    async fn bound(&self, session: &mut Session, after: Option<&str>, upper: &str) -> Result<Option<String>, Stopped> {
+        let behind = i64::try_from(self.size.saturating_sub(1)).unwrap_or(i64::MAX);
+        let next = sqlx::query(AssertSqlSafe(self.texts.next_bound.clone())).bind(after).bind(upper).bind(behind);
+        let mut found = session.fetch_bound(next).await?;
+        if found.is_empty() {
+            let last = sqlx::query(AssertSqlSafe(self.texts.last_bound.clone())).bind(after).bind(upper);
+            found = session.fetch_bound(last).await?;
+        }
+        Ok(found.first().and_then(|row| row.get(0)))
     }
 
     /// Rows that have no key are one last batch.

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::blockers::Watched;
-use super::failure::stopped_at;
+use super::failure::stopped_behind;
 use super::file::Applier;
 use super::retry::{Tries, is_transient};
 use crate::error::Result;
@@ -19,6 +19,8 @@ const SUMMARY_CHARACTERS: usize = 120;
 /// Where in the file a try stopped.
 struct Failure<'a> {
     statement: Option<&'a Statement>,
+    /// How many characters were sent before it in the same message.
+    before: usize,
     stopped: Stopped,
 }
 
@@ -44,7 +46,7 @@ pub(super) async fn run(applier: &mut Applier<'_>, file: &PlannedFile) -> Result
             }
         }
         return Err(match failure.statement {
-            Some(statement) => stopped_at(file, statement, false)(failure.stopped),
+            Some(statement) => stopped_behind(failure.before, file, statement)(failure.stopped),
             None => Stopped::doing(format!("record version {}", file.version))(failure.stopped),
         });
     }
@@ -61,17 +63,23 @@ async fn attempt<'a>(
     tries: &mut Tries,
     done: &mut Vec<StatementDone>,
 ) -> Result<(), Failure<'a>> {
-    let recording = |stopped| Failure { statement: None, stopped };
+    let recording = |stopped| Failure { statement: None, before: 0, stopped };
     let session = &mut *applier.session;
     let began = Instant::now();
-    session.execute(&tries.begin()).await.map_err(recording)?;
+    // The transaction is opened by the message that brings the first statement: one round trip less.
+    let mut opening = format!("{};\n", tries.begin());
+    if file.script.statements.is_empty() {
+        session.execute(&opening).await.map_err(recording)?;
+    }
     for statement in &file.script.statements {
         let began = Instant::now();
+        let before = opening.chars().count();
+        let sql = std::mem::take(&mut opening) + &statement.sql;
         let watched = Watched::new(session, tries.lock_timeout());
         let result = watched
-            .during(&mut tries.blockers, session.execute(&statement.sql))
+            .during(&mut tries.blockers, session.execute(&sql))
             .await
-            .map_err(|stopped| Failure { statement: Some(statement), stopped })?;
+            .map_err(|stopped| Failure { statement: Some(statement), before, stopped })?;
         done.push(StatementDone {
             version: file.version,
             direction: file.direction,
@@ -103,6 +111,7 @@ async fn attempt<'a>(
     session.execute("COMMIT").await.map(drop).map_err(|stopped| Failure {
         // A deferred constraint speaks up here: the last statement is the nearest place.
         statement: file.script.statements.last(),
+        before: 0,
         stopped,
     })
 }

@@ -7,7 +7,7 @@ use super::step::{Step, StepReport};
 use crate::context::Context;
 use crate::error::Result;
 use crate::plan::{self, Refusal};
-use crate::postgres::{catalog, journal, pooler};
+use crate::postgres::{catalog, journal};
 use crate::postgres::history::History;
 use crate::postgres::query::Stopped;
 use crate::report::format::{bytes, plural};
@@ -35,7 +35,7 @@ impl Step for Preflight {
 
     async fn run(&self, cx: &mut Context) -> Result<StepReport> {
         let mut session = cx.connect_and_tell("preflight").await?;
-        pooler::refuse(&mut session, cx.target()?, &cx.cancel).await?;
+        cx.refuse_pooler(&mut session).await?;
         let mut not_ready = Vec::new();
         if session.is_in_recovery() {
             not_ready.push("it is a standby, which can only be read".to_owned());

@@ -1,5 +1,7 @@
 //! Undoes migrations, newest first.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 
 use super::step::{Step, StepReport};
@@ -9,7 +11,6 @@ use crate::error::Result;
 use crate::plan::{self, Back};
 use crate::postgres::history::History;
 use crate::postgres::locks::Lock;
-use crate::postgres::pooler;
 use crate::postgres::session::Session;
 use crate::report::format::plural;
 
@@ -39,10 +40,10 @@ impl Step for Rollback {
 }
 
 impl Rollback {
-    async fn undo(&self, cx: &Context, session: &mut Session) -> Result<StepReport> {
-        let workspace = &cx.workspace;
+    async fn undo(&self, cx: &mut Context, session: &mut Session) -> Result<StepReport> {
+        let workspace = Arc::clone(&cx.workspace);
         let table = &workspace.config.history_table;
-        pooler::refuse(session, cx.target()?, &cx.cancel).await?;
+        cx.refuse_pooler(session).await?;
         Lock::Run.acquire(session, workspace.config.limits.run_lock_patience).await?;
         let history = History::read(session, table).await?;
         let plan = plan::down(&workspace.migrations, &history, self.back)?;

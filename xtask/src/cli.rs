@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use rehearsal::apply::Unsure;
 use rehearsal::providers::Choice;
 
 /// Rehearse a database migration on a copy, prove the way back, then run the very same steps for real.
@@ -110,6 +111,9 @@ pub enum Command {
         /// The newest version to apply
         #[arg(long, value_name = "VERSION")]
         to: Option<i64>,
+        /// Whether the statement that a killed run left unclear is done: done or not-done
+        #[arg(long, value_name = "STATE")]
+        unsure: Option<Unsure>,
     },
     /// Run the checks, and compare with what the last migration saw before it began
     Verify,
@@ -121,6 +125,9 @@ pub enum Command {
         /// How many versions to undo
         #[arg(long, value_name = "N")]
         steps: Option<usize>,
+        /// Whether the statement that a killed run left unclear is done: done or not-done
+        #[arg(long, value_name = "STATE")]
+        unsure: Option<Unsure>,
         #[command(flatten)]
         sandbox: SandboxArgs,
     },

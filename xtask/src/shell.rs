@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
+use rehearsal::apply::Unsure;
 use rehearsal::config::Config;
 use rehearsal::context::{Context, Environment, Keep, Settings, Workspace};
 use rehearsal::event::{Emitter, Reporter};
@@ -51,6 +52,12 @@ impl Shell {
         let cancel = CancellationToken::new();
         cancel_on_signal(cancel.clone());
         Ok(Self { common, config, environment, cancel, commit: Cell::default() })
+    }
+
+    /// Takes over what the user knows of a statement that a killed run left unclear.
+    pub fn unsure(mut self, unsure: Option<Unsure>) -> Self {
+        self.config.limits.unsure = unsure.unwrap_or_default();
+        self
     }
 
     /// The target that the command line or the configuration names.

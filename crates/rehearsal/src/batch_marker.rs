@@ -56,6 +56,8 @@ const WHOLE_RESULT: &[SyntaxKind] = &[
     SyntaxKind::OVER_CLAUSE,
 ];
 
+const WRITERS: &[SyntaxKind] = &[SyntaxKind::INSERT, SyntaxKind::UPDATE, SyntaxKind::DELETE, SyntaxKind::MERGE];
+
 /// Looks for a marker in a statement.
 ///
 /// # Errors
@@ -119,6 +121,9 @@ fn place(statement: &SyntaxNode, marked: &SyntaxToken, table: &str, key: String,
         refuse_writing_with(statement)?;
         return of_source(statement, select, table, key, range);
     }
+    if let Some(writer) = owner.as_ref().filter(|writer| moves_rows(statement, writer)) {
+        return of_target(writer, table, key, range);
+    }
     Err(refusal(
         "a batch marker inside of a subquery, a WITH or another kind of statement: a part of its rows is not a part of the result",
         "mark the outermost WHERE of an UPDATE or DELETE of the table, or of an INSERT … SELECT out of it",
@@ -142,11 +147,33 @@ fn where_clause(marked: &SyntaxToken) -> Option<SyntaxNode> {
     }
 }
 
+/// `WITH moved AS (DELETE … RETURNING …) INSERT … SELECT … FROM moved`: what the only writing WITH
+/// gives is all that the INSERT reads.
+fn moves_rows(statement: &SyntaxNode, writer: &SyntaxNode) -> bool {
+    let with_table = writer.parent().filter(|parent| parent.kind() == SyntaxKind::WITH_TABLE);
+    let clause = with_table.as_ref().and_then(SyntaxNode::parent);
+    let select = statement.children().find(|child| child.kind() == SyntaxKind::SELECT);
+    let (Some(with_table), Some(clause), Some(select)) = (with_table, clause, select) else { return false };
+    let name = with_table.children().find(|child| child.kind() == SyntaxKind::CTE_NAME).map(|name| folded(&text(&name)));
+    let read: Vec<String> = select
+        .children()
+        .filter(|child| child.kind() == SyntaxKind::FROM_CLAUSE)
+        .flat_map(|from| from.descendants().filter(|node| node.kind() == SyntaxKind::RELATION_NAME_REF).collect::<Vec<_>>())
+        .map(|name| folded(&text(&name)))
+        .collect();
+    let writers = clause.descendants().filter(|node| WRITERS.contains(&node.kind())).count();
+    statement.kind() == SyntaxKind::INSERT
+        && matches!(writer.kind(), SyntaxKind::DELETE | SyntaxKind::UPDATE)
+        && clause.parent().as_ref() == Some(statement)
+        && writers == 1
+        && !has_whole_result(&select)
+        && name.is_some_and(|name| read == [name])
+}
+
 /// A WITH that writes would write once per batch.
 fn refuse_writing_with(statement: &SyntaxNode) -> Result<(), Refusal> {
-    let writes = [SyntaxKind::INSERT, SyntaxKind::UPDATE, SyntaxKind::DELETE, SyntaxKind::MERGE];
     let with = statement.children().find(|child| child.kind() == SyntaxKind::WITH_CLAUSE);
-    if with.is_some_and(|with| with.descendants().any(|node| writes.contains(&node.kind()))) {
+    if with.is_some_and(|with| with.descendants().any(|node| WRITERS.contains(&node.kind()))) {
         return Err(refusal("a batch marker behind a WITH that writes: it would write once per batch", "make it a statement of its own"));
     }
     Ok(())
@@ -273,6 +300,7 @@ mod tests {
             ("UPDATE t SET a = 1 WHERE /* batch: t.id */ TRUE AND a IS NULL AND (b OR c)", "t", "t", true),
             ("DELETE FROM t USING z WHERE /* batch: t.id */ TRUE AND z.id = t.z", "t", "t", true),
             ("WITH q AS (SELECT 1) DELETE FROM t WHERE /* batch: t.id */ TRUE", "t", "t", true),
+            ("WITH moved AS (DELETE FROM t WHERE n = 2 AND /* batch: t.k */ TRUE RETURNING k) INSERT INTO o SELECT k FROM moved", "t", "t", true),
             ("INSERT INTO b SELECT lower(e.a), (SELECT count(*) FROM z) FROM ev e JOIN z ON true WHERE /* batch: ev.id */ TRUE", "ev", "e", false),
         ] {
             let found = marker(sql).unwrap_or_else(|wrong| panic!("{sql}: {wrong:?}")).unwrap_or_else(|| panic!("{sql}"));
@@ -302,6 +330,9 @@ mod tests {
             "INSERT INTO s SELECT a FROM z RIGHT JOIN ev ON true WHERE /* batch: ev.id */ TRUE",
             "INSERT INTO s SELECT a FROM ev WHERE /* batch: ev.id */ TRUE UNION ALL SELECT 1",
             "WITH w AS (UPDATE x SET a = 1 RETURNING *) UPDATE t SET a = 1 WHERE /* batch: t.id */ TRUE",
+            "WITH m AS (DELETE FROM t WHERE /* batch: t.id */ TRUE RETURNING id) INSERT INTO o SELECT count(*) FROM m",
+            "WITH m AS (DELETE FROM t WHERE /* batch: t.id */ TRUE RETURNING id) INSERT INTO o SELECT x.id FROM x",
+            "WITH m AS (DELETE FROM t WHERE /* batch: t.id */ TRUE RETURNING id) SELECT id FROM m",
             "SELECT 1 FROM t WHERE /* batch: t.id */ TRUE",
         ] {
             assert!(marker(sql).is_err(), "{sql}");

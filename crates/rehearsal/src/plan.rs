@@ -388,6 +388,9 @@ pub fn down(set: &MigrationSet, history: &History, back: Back) -> Result<Plan, R
         }
         Back::To(version) => applied.iter().rev().filter(|v| **v > version).copied().collect(),
     };
+    if let Some(version) = unfinished.filter(|version| !undone.contains(version)) {
+        return Err(Refusal::RollbackUnfinished { version });
+    }
     let mut files = Vec::new();
     for version in undone {
         // `validate` has seen a file for every applied version.

@@ -23,6 +23,8 @@ pub struct Command {
     pub steps: Vec<Box<dyn Step>>,
     /// What to run next when all went well.
     pub next: Option<String>,
+    /// What to run when it did not, where the same command would mean something else by then.
+    pub retry: Option<String>,
 }
 
 /// The time, as names of runs and files carry it: in UTC, and in an order that sorts. To the
@@ -67,7 +69,7 @@ pub async fn run(command: &Command, cx: &mut Context) -> Result<()> {
         exit_code: error.map_or(Kind::EXIT_DONE, |error| error.kind().exit_code()),
         duration_ms: milliseconds(began),
         error: error.map(|error| ErrorText { message: error.to_string(), hint: error.hint() }),
-        next: kept.or_else(|| command.next.clone().filter(|_| error.is_none())),
+        next: kept.or_else(|| if error.is_none() { command.next.clone() } else { command.retry.clone() }),
     }));
     outcome.map(drop)
 }

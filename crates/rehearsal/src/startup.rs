@@ -7,7 +7,6 @@ use crate::error::Result;
 use crate::event::Emitter;
 use crate::plan;
 use crate::postgres::history::{DEFAULT_TABLE, History};
-use crate::postgres::locks::Lock;
 use crate::postgres::pooler;
 use crate::postgres::session::Session;
 use crate::source::MigrationSet;
@@ -82,16 +81,18 @@ async fn on(session: &mut Session, migrations: &MigrationSet, policy: StartupPol
             pending: versions(&pending),
         });
     }
-    let limits = Limits::default();
+    // A replica waits for as long as another one may take.
+    let limits = Limits { run_lock_patience: Limits::default().lock_budget, ..Limits::default() };
     let target = session.target().clone();
     pooler::refuse(session, &target, &CancellationToken::new()).await?;
-    Lock::Run.acquire(session, limits.lock_budget).await?;
+    Applier::lock(session, &limits).await?;
     // Another replica may have been faster.
     let history = History::read(session, DEFAULT_TABLE).await?;
     let plan = plan::up(migrations, &history, None)?;
     let events = Emitter::default();
     let run_id = crate::run::run_id("startup");
     Applier { session, events: &events, limits: &limits, history_table: DEFAULT_TABLE, run_id: &run_id }.run(&plan).await?;
+    Applier::unlock(session).await?;
     let history = History::read(session, DEFAULT_TABLE).await?;
     Ok(StartupOutcome { current: history.latest_finished(), applied: versions(&plan), pending: Vec::new() })
 }

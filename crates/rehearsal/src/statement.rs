@@ -39,8 +39,17 @@ pub enum Action {
         /// The index as written, with its schema if that was given.
         name: String,
     },
-    /// Anything else (`VACUUM`, `REINDEX CONCURRENTLY` …).
-    Other,
+    /// What may simply be run again: `VACUUM`, `REINDEX`, `CLUSTER` …
+    Repeatable {
+        /// It waits for other transactions by its nature (`CONCURRENTLY`), and blocks nobody meanwhile.
+        waits: bool,
+    },
+    /// What nobody can tell from outside whether it was done: `CALL`, `CREATE DATABASE`, a file that
+    /// the parser does not understand.
+    Unknown {
+        /// See [`Action::Repeatable`].
+        waits: bool,
+    },
 }
 
 /// The marker `/* batch: TABLE.KEY */ TRUE` of a statement.
@@ -184,7 +193,7 @@ pub fn parse(script: &Script) -> Result<Parsed, SourceError> {
     });
     if unparsed.is_some() {
         let class = if script.no_transaction {
-            Class::NonTransactional(Action::Other)
+            Class::NonTransactional(Action::Unknown { waits: false })
         } else {
             Class::Transactional
         };
@@ -237,7 +246,6 @@ fn refuse_unsupported(statement: &Stmt, path: &Path, line: usize) -> Result<(), 
     })
 }
 
-/// REINDEX of a schema, a database or the system commits after each table.
 fn whole_database(node: &SyntaxNode) -> bool {
     [SyntaxKind::SCHEMA_KW, SyntaxKind::DATABASE_KW, SyntaxKind::SYSTEM_KW].iter().any(|kind| has_token(node, *kind))
 }
@@ -263,6 +271,8 @@ fn classify(statement: &Stmt, script: &Script, start: usize) -> Result<Class, So
 fn classify_by_kind(statement: &Stmt, no_transaction: bool) -> Class {
     let text = |node: &SyntaxNode| node.text().to_string().trim().to_owned();
     let concurrently = || has_token(statement.syntax(), SyntaxKind::CONCURRENTLY_KW);
+    let repeatable = || Class::NonTransactional(Action::Repeatable { waits: concurrently() });
+    let unknown = || Class::NonTransactional(Action::Unknown { waits: concurrently() });
     match statement {
         Stmt::CreateIndex(create) if create.concurrently_token().is_some() => {
             Class::NonTransactional(Action::CreateIndex {
@@ -278,26 +288,22 @@ fn classify_by_kind(statement: &Stmt, no_transaction: bool) -> Class {
         }
         // https://www.postgresql.org/docs/current/sql-commands.html: each of these says that it
         // "cannot be executed inside a transaction block".
-        Stmt::Vacuum(_)
-        | Stmt::CreateDatabase(_)
+        Stmt::CreateDatabase(_)
         | Stmt::DropDatabase(_)
         | Stmt::CreateTablespace(_)
         | Stmt::DropTablespace(_)
-        | Stmt::AlterSystem(_)
         | Stmt::CreateSubscription(_)
-        | Stmt::DropSubscription(_) => Class::NonTransactional(Action::Other),
+        | Stmt::DropSubscription(_) => unknown(),
+        Stmt::Vacuum(_) | Stmt::AlterSystem(_) => repeatable(),
+        // REINDEX of a schema, a database or the system commits after each table, and so does CLUSTER
+        // without one.
+        Stmt::Reindex(_) if concurrently() || whole_database(statement.syntax()) => repeatable(),
+        Stmt::Cluster(cluster) if cluster.syntax().children().next().is_none() => repeatable(),
+        Stmt::Discard(discard) if has_token(discard.syntax(), SyntaxKind::ALL_KW) => repeatable(),
+        // ALTER TABLE … DETACH PARTITION … CONCURRENTLY
+        Stmt::AlterTable(_) if concurrently() => unknown(),
         // These may commit inside; in a file that asks for no transaction they must be able to.
-        Stmt::Call(_) | Stmt::Do(_) if no_transaction => Class::NonTransactional(Action::Other),
-        Stmt::Reindex(_) if whole_database(statement.syntax()) => Class::NonTransactional(Action::Other),
-        Stmt::Cluster(cluster) if !cluster.syntax().children().any(|child| child.kind() != SyntaxKind::WHITESPACE) => {
-            Class::NonTransactional(Action::Other)
-        }
-        Stmt::Discard(discard) if has_token(discard.syntax(), SyntaxKind::ALL_KW) => {
-            Class::NonTransactional(Action::Other)
-        }
-        Stmt::Reindex(_) | Stmt::AlterTable(_) if concurrently() => {
-            Class::NonTransactional(Action::Other)
-        }
+        Stmt::Call(_) | Stmt::Do(_) if no_transaction => unknown(),
         _ => Class::Transactional,
     }
 }
@@ -368,7 +374,7 @@ mod tests {
         assert_eq!(classes, [
             Class::NonTransactional(Action::CreateIndex { name: Some("\"I x\"".into()), table: "public.\"user\"".into() }),
             Class::NonTransactional(Action::DropIndex { name: "s.i".into() }),
-            Class::NonTransactional(Action::Other),
+            Class::NonTransactional(Action::Repeatable { waits: false }),
         ]);
     }
 

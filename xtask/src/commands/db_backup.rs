@@ -11,6 +11,7 @@ pub async fn run(shell: Shell, sandbox: &SandboxArgs) -> anyhow::Result<()> {
     let command = Command {
         name: "db-backup",
         target: target.to_string(),
+        retry: None,
         release: None,
         steps: lists::backup(),
         next: None,

@@ -14,6 +14,7 @@ pub async fn run(shell: Shell, to: Option<i64>) -> anyhow::Result<()> {
     let command = Command {
         name: "migrate",
         target: target.to_string(),
+        retry: None,
         release: None,
         steps: if nothing { lists::nothing(history.latest_finished().unwrap_or(0)) } else { lists::migrate(to) },
         next: (!nothing).then(|| format!("cargo xtask verify --target {}", target.name())),

@@ -30,6 +30,7 @@ pub async fn run(shell: Shell, release: Option<&str>, rows: u64, sandbox: &Sandb
         let command = Command {
             name: "rehearse",
             target: "a fresh sandbox".into(),
+            retry: None,
             release: release.map(|release| release.name),
             steps: lists::rehearse(after, to),
             next: Some("cargo xtask rehearse --target staging (or another target of rehearsal.toml)".into()),
@@ -48,6 +49,7 @@ pub async fn run(shell: Shell, release: Option<&str>, rows: u64, sandbox: &Sandb
     let command = Command {
         name: "rehearse",
         target: target.to_string(),
+        retry: None,
         release: release.map(|release| release.name),
         steps: if nothing { lists::nothing(after) } else { lists::rehearse_target(after, to) },
         next: (!nothing).then(|| format!("cargo xtask migrate --target {name}")),

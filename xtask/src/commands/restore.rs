@@ -20,6 +20,7 @@ pub async fn run(shell: Shell, backup: Option<PathBuf>, into: Option<String>) ->
     let command = Command {
         name: "restore",
         target: target.to_string(),
+        retry: None,
         release: None,
         next: Some(format!("look at database {into}; to go over to it, rename it or point the service to it")),
         steps: lists::restore(backup, into),

@@ -29,12 +29,16 @@ pub async fn run(shell: Shell, to: Option<i64>, steps: Option<usize>, sandbox: &
     if !plan.is_empty() {
         shell.confirm("undo these migrations", &target)?;
     }
+    // Counted once: after a run that stopped, the same number of steps would lead further back.
+    let undone = |version: i64| plan.files().iter().any(|file| file.version == version);
+    let goal = history.iter().map(|applied| applied.version).filter(|version| !undone(*version)).max().unwrap_or(0);
     let at = history.latest_finished().unwrap_or(0);
     let command = Command {
         name: "rollback",
         target: target.to_string(),
+        retry: Some(format!("cargo xtask rollback --target {} --to {goal}", target.name())),
         release: None,
-        steps: if plan.is_empty() { lists::nothing(at) } else { lists::rollback(back) },
+        steps: if plan.is_empty() { lists::nothing(at) } else { lists::rollback(Back::To(goal)) },
         next: (!plan.is_empty()).then(|| format!("cargo xtask verify --target {}", target.name())),
     };
     let settings = shell.settings(Some(sandbox));

@@ -13,6 +13,7 @@ pub async fn run(shell: Shell) -> anyhow::Result<()> {
     let command = Command {
         name: "verify",
         target: target.to_string(),
+        retry: None,
         release: None,
         steps: lists::verify(),
         next: None,

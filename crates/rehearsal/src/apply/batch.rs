@@ -150,7 +150,8 @@ pub(super) async fn run(
     if let Some(upper) = upper {
         walk.up_to(applier, &mut checkpoint, &upper).await?;
     }
-    for _ in 0..if batch.sweeps { SWEEPS } else { 0 } {
+    let sweeps = if batch.sweeps { SWEEPS } else { 0 };
+    for _ in 0..sweeps {
         let newest = highest(applier, &walk.texts).await.map_err(failed)?;
         match newest {
             Some(newest) if checkpoint.as_ref() != Some(&newest) => {

@@ -73,6 +73,32 @@ impl StatementError {
         }
     }
 
+    /// The outcome is not what it must be, although the server did not complain.
+    #[must_use]
+    pub fn unexpected(file: &PlannedFile, statement: &Statement, reason: String, half_way: bool) -> Self {
+        let (line, column) = file.script.position(statement.offset);
+        Self {
+            path: file.script.path.clone(),
+            line,
+            column,
+            reason,
+            detail: None,
+            server_hint: None,
+            sqlstate: None,
+            statement: summary(&statement.sql, SHOWN_CHARACTERS),
+            connection_lost: false,
+            half_way,
+        }
+    }
+
+    /// It was begun by a run that was killed, and nobody can tell from outside whether it was done.
+    #[must_use]
+    pub fn unsure(file: &PlannedFile, statement: &Statement) -> Self {
+        let reason = "a run was stopped while this ran, and whether it was done cannot be told from outside".to_owned();
+        let hint = "look whether it took effect, then run the same command with --unsure done or --unsure not-done";
+        Self { server_hint: Some(hint.to_owned()), ..Self::unexpected(file, statement, reason, true) }
+    }
+
     /// How a run that meets it ends.
     #[must_use]
     pub fn kind(&self) -> Kind {
@@ -115,6 +141,7 @@ pub(super) fn stopped_at<'a>(
 ) -> impl FnOnce(Stopped) -> Error + 'a {
     move |stopped| match stopped {
         Stopped::Failed(error) => Box::new(StatementError::at(file, statement, 0, &error, half_way)).into(),
+        Stopped::Unexpected(reason) => Box::new(StatementError::unexpected(file, statement, reason, half_way)).into(),
         Stopped::Interrupted => Error::Interrupted,
     }
 }
@@ -127,6 +154,7 @@ pub(super) fn stopped_behind<'a>(
 ) -> impl FnOnce(Stopped) -> Error + 'a {
     move |stopped| match stopped {
         Stopped::Failed(error) => Box::new(StatementError::at(file, statement, before, &error, false)).into(),
+        Stopped::Unexpected(reason) => Box::new(StatementError::unexpected(file, statement, reason, false)).into(),
         Stopped::Interrupted => Error::Interrupted,
     }
 }

@@ -27,8 +27,26 @@ pub struct Applier<'a> {
 }
 
 impl Applier<'_> {
-    /// Runs all files of a plan. The caller holds [`Lock::Run`]; sqlx's lock is taken here, and
-    /// given back whatever happens.
+    /// Takes both locks: our own for the run, and sqlx's for its history. What is planned before that
+    /// may be out of date, so plan after it. They end with the session.
+    ///
+    /// # Errors
+    /// [`crate::postgres::BusyError`] that names the holder.
+    pub async fn lock(session: &mut Session, limits: &Limits) -> Result<()> {
+        Lock::Run.acquire(session, limits.run_lock_patience).await?;
+        Lock::Sqlx.acquire(session, limits.run_lock_patience).await
+    }
+
+    /// Gives both locks back. After a failure there is no need: the server does when the session ends.
+    ///
+    /// # Errors
+    /// When the connection is gone.
+    pub async fn unlock(session: &mut Session) -> Result<()> {
+        Lock::Sqlx.release(session).await?;
+        Lock::Run.release(session).await
+    }
+
+    /// Runs all files of a plan, which was made after [`Applier::lock`].
     ///
     /// # Errors
     /// The first failure; what was recorded before it stays recorded.
@@ -36,18 +54,6 @@ impl Applier<'_> {
         if plan.is_empty() {
             return Ok(());
         }
-        let patience = self.limits.run_lock_patience;
-        Lock::Sqlx.acquire(self.session, patience).await?;
-        let outcome = self.run_locked(plan).await;
-        // After an interruption or a lost connection the server gives it back when the session ends.
-        let released = match &outcome {
-            Ok(()) => Lock::Sqlx.release(self.session).await,
-            Err(_) => Ok(()),
-        };
-        outcome.and(released)
-    }
-
-    async fn run_locked(&mut self, plan: &Plan) -> Result<()> {
         history::ensure_table(self.session, self.history_table).await?;
         if plan.files().iter().any(|file| file.script.mode == Mode::Stepwise) {
             journal::ensure(self.session).await?;

@@ -33,9 +33,37 @@ pub struct Limits {
     /// How long a check's query may take.
     #[serde(with = "humantime_serde")]
     pub check_timeout: Duration,
+    /// What is known of a statement that was begun by a run that was killed, and whose outcome nobody
+    /// can tell from outside. Told on the command line, never in the file.
+    #[serde(skip)]
+    pub unsure: Unsure,
     /// How long another run is waited for.
     #[serde(with = "humantime_serde")]
     pub run_lock_patience: Duration,
+}
+
+/// See [`Limits::unsure`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Unsure {
+    /// Nothing: stop, and ask.
+    #[default]
+    Ask,
+    /// Somebody has looked: it is done.
+    Done,
+    /// Somebody has looked: it is not done.
+    NotDone,
+}
+
+impl std::str::FromStr for Unsure {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "done" => Ok(Self::Done),
+            "not-done" => Ok(Self::NotDone),
+            _ => Err(format!("`{text}` is neither done nor not-done")),
+        }
+    }
 }
 
 impl Default for Limits {
@@ -54,6 +82,7 @@ impl Default for Limits {
             batch_rows: 5_000,
             batch_time: Duration::from_millis(100),
             check_timeout: Duration::from_secs(60),
+            unsure: Unsure::default(),
             run_lock_patience: crate::postgres::locks::LOCK_PATIENCE,
         }
     }

@@ -6,9 +6,10 @@ pub mod failure;
 pub mod file;
 pub mod limits;
 pub mod one_transaction;
+mod outside;
 pub mod retry;
 pub mod stepwise;
 
 pub use failure::StatementError;
 pub use file::Applier;
-pub use limits::Limits;
+pub use limits::{Limits, Unsure};

@@ -9,17 +9,16 @@ use std::time::{Duration, Instant};
 use super::batch;
 use super::blockers::Watched;
 use super::failure::stopped_at;
+use super::outside;
 use super::file::Applier;
 use super::retry::{Tries, is_transient};
 use crate::error::Result;
 use crate::event::{EventKind, StatementDone, milliseconds};
 use crate::plan::{Direction, PlannedFile};
-use crate::postgres::catalog;
 use crate::postgres::history::{self, Applied};
-use crate::postgres::journal::{self, Place};
-use crate::postgres::locks::Lock;
+use crate::postgres::journal::{self, Place, State};
 use crate::postgres::query::Stopped;
-use crate::statement::{Action, Class, Statement, summary};
+use crate::statement::{Class, Statement, summary};
 
 /// How much of a statement an event carries.
 const SUMMARY_CHARACTERS: usize = 120;
@@ -116,10 +115,10 @@ async fn open(applier: &mut Applier<'_>, file: &PlannedFile) -> Result<()> {
         }
     }
     .map_err(doing())?;
-    // The intent of the first statement comes with it: a row that is not finished always has a
+    // The first statement's journal row comes with it: a history row that is not finished always has a
     // journal that says in which direction.
     if let Some(first) = file.script.statements.first() {
-        place(file, first).start(session, &first.digest(), applier.run_id, None).await.map_err(doing())?;
+        place(file, first).wait(session, &first.digest(), applier.run_id).await.map_err(doing())?;
     }
     session.execute("COMMIT").await.map_err(doing())?;
     Ok(())
@@ -142,25 +141,13 @@ async fn run_statement(
     let doing = || Stopped::doing("read the journal");
     let entry = place.read(applier.session).await.map_err(doing())?;
     let same = entry.filter(|entry| entry.digest == statement.digest());
-    if let Some(entry) = same.as_ref().filter(|entry| entry.done) {
+    if let Some(entry) = same.as_ref().filter(|entry| entry.state == State::Done) {
         return Ok(Figures::passed_over(entry.rows));
     }
     match &statement.class {
         Class::Batched(batch) => batch::run(applier, file, statement, batch, &place, same).await,
         Class::Transactional => transactional(applier, file, statement, &place).await,
-        Class::NonTransactional(action) => {
-            let half_way = Stopped::doing("write the journal");
-            place.start(applier.session, &statement.digest(), applier.run_id, None).await.map_err(half_way)?;
-            // Whoever waits for sqlx's lock inside of pg_advisory_lock holds a snapshot, and
-            // CONCURRENTLY waits for that snapshot: the lock must not be held across it.
-            Lock::Sqlx.release(applier.session).await?;
-            let began = Instant::now();
-            let rows = outside(applier, file, statement, action, began).await;
-            let rows = rows?;
-            Lock::Sqlx.acquire(applier.session, applier.limits.run_lock_patience).await?;
-            place.finish(applier.session, rows).await.map_err(Stopped::doing("write the journal"))?;
-            Ok(Figures::of(rows, 0))
-        }
+        Class::NonTransactional(action) => outside::run(applier, file, statement, action, &place, same).await,
     }
 }
 
@@ -206,83 +193,4 @@ async fn attempt(
     place.finish(session, rows).await?;
     session.execute("COMMIT").await?;
     Ok(rows)
-}
-
-/// A statement that PostgreSQL refuses in a transaction: what it left behind, if it was stopped
-/// before, is looked up in the catalog.
-async fn outside(
-    applier: &mut Applier<'_>,
-    file: &PlannedFile,
-    statement: &Statement,
-    action: &Action,
-    began: Instant,
-) -> Result<u64> {
-    // No lock_timeout: CONCURRENTLY waits for other transactions by its nature, and blocks nobody
-    // meanwhile. The budget is on the whole.
-    let limits = format!(
-        "SET lock_timeout = 0; SET statement_timeout = {}",
-        applier.limits.concurrently_timeout.as_millis()
-    );
-    let failed = |stopped| stopped_at(file, statement, true)(stopped);
-    applier.session.execute(&limits).await.map_err(failed)?;
-    let outcome = match action {
-        Action::CreateIndex { name: Some(name), table } => {
-            create_index(applier, statement, name, table, file.resumes).await
-        }
-        Action::DropIndex { name } => drop_index(applier, statement, name, file.resumes).await,
-        Action::CreateIndex { name: None, .. } | Action::Other => {
-            applier.session.execute(&statement.sql).await.map(|done| done.rows_affected())
-        }
-    };
-    let rows = outcome.map_err(failed)?;
-    applier.session.reset_limits().await.map_err(failed)?;
-    applier.events.emit(EventKind::Figure {
-        name: format!("{} line {}", file.script.path.display(), statement.line),
-        value: format!("{} ms outside of a transaction", milliseconds(began)),
-    });
-    Ok(rows)
-}
-
-async fn create_index(
-    applier: &mut Applier<'_>,
-    statement: &Statement,
-    name: &str,
-    table: &str,
-    resumes: bool,
-) -> Result<u64, Stopped> {
-    match catalog::index(applier.session, name, table).await? {
-        Some(index) if !index.valid => {
-            applier.events.warn(format!(
-                "an INVALID index {} was left by an earlier try; dropping it and building it again",
-                index.name
-            ));
-            applier.session.execute(&format!("DROP INDEX CONCURRENTLY {}", index.name)).await?;
-        }
-        // Only our own unfinished try may have built it; anybody else's is the server's to refuse.
-        Some(index) if resumes => {
-            applier.events.info(format!("index {} was built before the run stopped", index.name));
-            return Ok(0);
-        }
-        _ => {}
-    }
-    let rows = applier.session.execute(&statement.sql).await?.rows_affected();
-    match catalog::index(applier.session, name, table).await? {
-        Some(index) if index.valid => Ok(rows),
-        _ => Err(Stopped::Failed(sqlx::Error::Protocol(format!(
-            "the statement ended without an error, but index {name} is not valid"
-        )))),
-    }
-}
-
-async fn drop_index(
-    applier: &mut Applier<'_>,
-    statement: &Statement,
-    name: &str,
-    resumes: bool,
-) -> Result<u64, Stopped> {
-    if resumes && catalog::index_by_name(applier.session, name).await?.is_none() {
-        applier.events.info(format!("index {name} is gone already"));
-        return Ok(0);
-    }
-    applier.session.execute(&statement.sql).await.map(|done| done.rows_affected())
 }

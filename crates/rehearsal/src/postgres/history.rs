@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use sqlx::migrate::{Migrate, MigrateError};
+use sqlx::postgres::PgQueryResult;
 
 use super::identifier::literal;
 use super::journal::{self, Unfinished};
@@ -160,7 +161,7 @@ pub async fn insert(
 /// Marks a recorded version as finished, or as begun again.
 ///
 /// # Errors
-/// The server's.
+/// The server's; [`Stopped::Unexpected`] when somebody else has taken the row away.
 pub async fn set_success(
     session: &mut Session,
     table: &str,
@@ -174,7 +175,7 @@ pub async fn set_success(
     let nanoseconds = execution_time.map(|time| i64::try_from(time.as_nanos()).unwrap_or(i64::MAX));
     let query =
         sqlx::query(sqlx::AssertSqlSafe(update)).bind(version).bind(success).bind(nanoseconds);
-    session.execute_bound(query).await.map(drop)
+    exactly_one(session.execute_bound(query).await?, version)
 }
 
 /// Takes over the checksum of a file that was mended before it was finished.
@@ -187,14 +188,22 @@ pub async fn set_checksum(session: &mut Session, table: &str, version: i64, chec
     session.execute_bound(query).await.map(drop)
 }
 
-/// Forgets a version that was undone.
+/// Forgets a version that was undone. Called inside of the transaction that undoes it: when the row is
+/// gone already, somebody else has undone it, and this must not do it twice.
 ///
 /// # Errors
-/// The server's.
+/// The server's; [`Stopped::Unexpected`] when there is no such row.
 pub async fn delete(session: &mut Session, table: &str, version: i64) -> Result<(), Stopped> {
     let delete = format!("DELETE FROM {table} WHERE version = $1");
     let query = sqlx::query(sqlx::AssertSqlSafe(delete)).bind(version);
-    session.execute_bound(query).await.map(drop)
+    exactly_one(session.execute_bound(query).await?, version)
+}
+
+fn exactly_one(done: PgQueryResult, version: i64) -> Result<(), Stopped> {
+    if done.rows_affected() == 1 {
+        return Ok(());
+    }
+    Err(Stopped::Unexpected(format!("the history row of version {version} was taken away by somebody else meanwhile")))
 }
 
 #[cfg(test)]

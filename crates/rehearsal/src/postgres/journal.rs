@@ -24,7 +24,7 @@ CREATE TABLE IF NOT EXISTS rehearsal.journal (
     statement integer NOT NULL,
     digest text NOT NULL,
     run_id text NOT NULL,
-    state text NOT NULL CHECK (state IN ('started', 'done')),
+    state text NOT NULL CHECK (state IN ('waiting', 'started', 'done')),
     rows_affected bigint NOT NULL DEFAULT 0,
     checkpoint text,
     upper_bound text,
@@ -34,11 +34,22 @@ CREATE TABLE IF NOT EXISTS rehearsal.journal (
 );
 COMMENT ON SCHEMA rehearsal IS 'How far migrations that are not one transaction have come; kept by rehearsal';";
 
+/// How far a statement came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// Not begun, or known to have failed.
+    Waiting,
+    /// Begun; what stopped it, stopped us as well.
+    Started,
+    /// Completed.
+    Done,
+}
+
 /// Where a statement stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
-    /// It has completed.
-    pub done: bool,
+    /// How far it came.
+    pub state: State,
     /// Digest of the statement's text: only the same statement can be resumed.
     pub digest: String,
     /// Rows so far.
@@ -132,7 +143,7 @@ impl Place {
     /// The server's.
     pub async fn read(&self, session: &mut Session) -> Result<Option<Entry>, Stopped> {
         let query = sqlx::query(
-            "SELECT state = 'done', digest, rows_affected, checkpoint, upper_bound FROM rehearsal.journal \
+            "SELECT state, digest, rows_affected, checkpoint, upper_bound FROM rehearsal.journal \
              WHERE version = $1 AND direction = $2 AND statement = $3",
         )
         .bind(self.version)
@@ -140,7 +151,11 @@ impl Place {
         .bind(self.statement);
         let rows = session.fetch_bound(query).await?;
         Ok(rows.first().map(|row| Entry {
-            done: row.get(0),
+            state: match row.get::<&str, _>(0) {
+                "done" => State::Done,
+                "started" => State::Started,
+                _ => State::Waiting,
+            },
             digest: row.get(1),
             rows: u64::try_from(row.get::<i64, _>(2)).unwrap_or_default(),
             checkpoint: row.get(3),
@@ -174,6 +189,22 @@ impl Place {
         .bind(digest)
         .bind(run_id)
         .bind(upper_bound);
+        session.execute_bound(query).await.map(drop)
+    }
+
+    /// Writes that it has not been begun, or that the server has refused it: there is nothing that it
+    /// could have left behind unseen.
+    ///
+    /// # Errors
+    /// The server's.
+    pub async fn wait(&self, session: &mut Session, digest: &str, run_id: &str) -> Result<(), Stopped> {
+        self.start(session, digest, run_id, None).await?;
+        let query = sqlx::query(
+            "UPDATE rehearsal.journal SET state = 'waiting' WHERE version = $1 AND direction = $2 AND statement = $3",
+        )
+        .bind(self.version)
+        .bind(self.direction.as_str())
+        .bind(self.statement);
         session.execute_bound(query).await.map(drop)
     }
 

@@ -57,6 +57,8 @@ impl QueryError {
 pub enum Stopped {
     /// The server or the connection failed.
     Failed(sqlx::Error),
+    /// The server did what it was told, and the outcome is not what it must be.
+    Unexpected(String),
     /// The user interrupted; the statement was cancelled.
     Interrupted,
 }
@@ -67,6 +69,7 @@ impl Stopped {
         let doing = doing.into();
         move |stopped| match stopped {
             Self::Failed(source) => QueryError { doing, source }.into(),
+            Self::Unexpected(what) => QueryError { doing, source: sqlx::Error::InvalidArgument(what) }.into(),
             Self::Interrupted => Error::Interrupted,
         }
     }

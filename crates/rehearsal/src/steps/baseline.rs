@@ -11,7 +11,6 @@ use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::plan;
 use crate::postgres::history::History;
-use crate::postgres::locks::Lock;
 use crate::postgres::query::{Stopped, server_words};
 use crate::postgres::session::Session;
 use crate::providers::SandboxError;
@@ -58,7 +57,7 @@ impl Baseline {
     async fn build(&self, cx: &Context, session: &mut Session) -> Result<u64> {
         let workspace = &cx.workspace;
         let table = &workspace.config.history_table;
-        Lock::Run.acquire(session, workspace.config.limits.run_lock_patience).await?;
+        Applier::lock(session, &workspace.config.limits).await?;
         let fixtures = fixtures(&workspace.config.fixtures)?;
         let mut loaded = 0;
         let versions: Vec<i64> =
@@ -79,7 +78,7 @@ impl Baseline {
                 loaded += 1;
             }
         }
-        Lock::Run.release(session).await?;
+        Applier::unlock(session).await?;
         Ok(loaded)
     }
 }
@@ -119,7 +118,6 @@ async fn load(cx: &Context, session: &mut Session, path: &std::path::Path) -> Re
     session.execute(&settings).await.map_err(Stopped::doing("prepare for the fixtures"))?;
     match session.execute(&sql).await {
         Ok(_) => Ok(()),
-        Err(Stopped::Interrupted) => Err(Error::Interrupted),
         Err(Stopped::Failed(error)) => {
             let position = error
                 .as_database_error()
@@ -131,5 +129,6 @@ async fn load(cx: &Context, session: &mut Session, path: &std::path::Path) -> Re
             let line = position.map_or(1, |position| sql.chars().take(position).filter(|c| *c == '\n').count() + 1);
             Err(SandboxError::Fixture { path: path.into(), line, reason: server_words(&error) }.into())
         }
+        Err(stopped) => Err(Stopped::doing(format!("load {}", path.display()))(stopped)),
     }
 }

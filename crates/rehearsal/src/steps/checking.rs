@@ -4,7 +4,7 @@ use sha2::{Digest, Sha256};
 
 use crate::check::{Check, Expectation};
 use crate::context::{Observation, Seen};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::event::{CheckDone, CheckOutcome, milliseconds};
 use crate::postgres::query::{Stopped, server_words};
 use crate::postgres::schema::hex;
@@ -44,11 +44,11 @@ pub(super) async fn run(
     let ended = session.execute("ROLLBACK").await;
     let (outcome, found, seen) = match judged {
         Ok(judged) => judged,
-        Err(Stopped::Interrupted) => return Err(Error::Interrupted),
         Err(Stopped::Failed(error)) => {
             ended.map_err(Stopped::doing(format!("run check {}", check.name)))?;
             (CheckOutcome::Failed, format!("its query failed: {}", server_words(&error)), None)
         }
+        Err(stopped) => return Err(Stopped::doing(format!("run check {}", check.name))(stopped)),
     };
     let earlier = before.and_then(|before| before.checks.get(&check.name)).map(|seen| seen.found.clone());
     let done = CheckDone {

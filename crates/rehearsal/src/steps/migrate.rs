@@ -10,7 +10,6 @@ use crate::context::Context;
 use crate::error::Result;
 use crate::plan;
 use crate::postgres::history::History;
-use crate::postgres::locks::Lock;
 use crate::postgres::session::Session;
 use crate::report::format::plural;
 
@@ -49,7 +48,7 @@ impl Migrate {
             return Ok(StepReport::done(format!("nothing to do, at version {}", at(&history))));
         }
         cx.refuse_pooler(session).await?;
-        Lock::Run.acquire(session, workspace.config.limits.run_lock_patience).await?;
+        Applier::lock(session, &workspace.config.limits).await?;
         let history = History::read(session, table).await?;
         let plan = plan::up(&workspace.migrations, &history, self.to)?;
         for note in plan.notes() {
@@ -63,6 +62,7 @@ impl Migrate {
             run_id: &cx.run_id,
         };
         applier.run(&plan).await?;
+        Applier::unlock(session).await?;
         let history = History::read(session, table).await?;
         Ok(StepReport::done(format!(
             "{} applied, now at version {}", plural(plan.files().len() as u64, "migration"), at(&history)

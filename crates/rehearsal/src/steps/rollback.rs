@@ -10,7 +10,6 @@ use crate::context::Context;
 use crate::error::Result;
 use crate::plan::{self, Back};
 use crate::postgres::history::History;
-use crate::postgres::locks::Lock;
 use crate::postgres::session::Session;
 use crate::report::format::plural;
 
@@ -44,7 +43,7 @@ impl Rollback {
         let workspace = Arc::clone(&cx.workspace);
         let table = &workspace.config.history_table;
         cx.refuse_pooler(session).await?;
-        Lock::Run.acquire(session, workspace.config.limits.run_lock_patience).await?;
+        Applier::lock(session, &workspace.config.limits).await?;
         let history = History::read(session, table).await?;
         let plan = plan::down(&workspace.migrations, &history, self.back)?;
         for note in plan.notes() {
@@ -58,6 +57,7 @@ impl Rollback {
             run_id: &cx.run_id,
         };
         applier.run(&plan).await?;
+        Applier::unlock(session).await?;
         let history = History::read(session, table).await?;
         Ok(StepReport::done(format!(
             "{} undone, now at version {}",

@@ -8,7 +8,8 @@ use sqlx::Executor;
 
 use crate::project;
 
-/// Checks that an interrupted command has cleaned up, in the database as well.
+/// Checks that an interrupted command has cleaned up, in the database as well. The statements here go
+/// on for much longer than anything is waited for: who leaves one running fails.
 async fn must_be_over(ended: &Ended, database: &Database) {
     ended.must_exit(130);
     let (error, hint) = ended.error();
@@ -100,7 +101,7 @@ async fn a_statement_in_a_transaction() {
     for signal in [Signal::INT, Signal::TERM] {
         let database = Database::create().await;
         let project = project()
-            .migration("1_a", "CREATE TABLE a (id int);\nSELECT pg_sleep(60);\n", "DROP TABLE a;")
+            .migration("1_a", "CREATE TABLE a (id int);\nSELECT pg_sleep(600);\n", "DROP TABLE a;")
             .on(&database);
         let running = project.start("migrate");
         is_running(&database, "SELECT pg_sleep%").await;
@@ -334,7 +335,7 @@ async fn what_a_killed_rehearsal_left_is_swept_by_the_next() {
 #[tokio::test]
 async fn a_second_ctrl_c_does_not_wait() {
     let database = Database::create().await;
-    let project = project().migration("1_a", "SELECT pg_sleep(60);", "SELECT 1;").on(&database);
+    let project = project().migration("1_a", "SELECT pg_sleep(600);", "SELECT 1;").on(&database);
     let mut running = project.start("migrate");
     is_running(&database, "SELECT pg_sleep%").await;
     running.signal(Signal::INT);

@@ -4,6 +4,7 @@ mod backup;
 mod bad_input;
 mod batches;
 mod interrupt;
+mod mend;
 mod rehearse;
 mod target;
 mod together;

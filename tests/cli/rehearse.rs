@@ -158,8 +158,9 @@ async fn auto_falls_through_to_what_is_here_and_says_why() {
 async fn kept_on_request_and_removed_as_it_says() {
     let project = project().migration("1_a", "CREATE TABLE a (id int);", "DROP TABLE a;");
     let ended = project.start("rehearse --keep").end().await;
-    ended.must_exit(0).must_say("the sandbox is kept; to connect: psql 'postgres://");
-    let removal = ended.stdout.lines().find_map(|line| line.trim().strip_prefix("to remove it: ")).expect("how to remove it");
+    ended.must_exit(0).must_say("look at the sandbox with `");
+    let next = ended.stdout.lines().find_map(|line| line.trim().strip_prefix("next: ")).expect("what to do next");
+    let removal = next.split('`').nth(3).expect("how to remove it");
     // A later run leaves it alone.
     project.start("rehearse").end().await.must_exit(0);
     let done = std::process::Command::new("sh").arg("-c").arg(removal).output().expect("a shell");

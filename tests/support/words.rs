@@ -17,6 +17,6 @@ pub fn filters() -> Vec<(&'static str, &'static str)> {
         (r"\b\d+ batch(?:es)?", "[N] batches"),
         (r"PostgreSQL \d+\.\d+ \((?:local|docker)\)", "PostgreSQL [VERSION] ([PROVIDER])"),
         (r"(REHEARSAL_PROVIDER)=\w+", "$1=[PROVIDER]"),
-        (r"restored into (?:local|docker)", "restored into [PROVIDER]"),
+        (r"restored into a (?:local|docker) sandbox", "restored into a [PROVIDER] sandbox"),
     ]
 }

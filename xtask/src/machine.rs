@@ -37,7 +37,7 @@ pub fn workspace_root() -> PathBuf {
 /// The commit, with `-dirty` when tracked files have changed; nothing where there is no git.
 pub fn commit() -> Option<String> {
     let shell = xshell::Shell::new().ok()?;
-    let head = xshell::cmd!(shell, "git rev-parse --short=12 HEAD").quiet().ignore_stderr().read().ok()?;
-    let changes = xshell::cmd!(shell, "git status --porcelain --untracked-files=no").quiet().ignore_stderr().read().ok()?;
-    Some(if changes.trim().is_empty() { head } else { format!("{head}-dirty") })
+    // One process for both: a tag's name would be no commit, so none is looked for.
+    let described = xshell::cmd!(shell, "git describe --always --dirty --abbrev=12 --exclude=*");
+    described.env("GIT_OPTIONAL_LOCKS", "0").quiet().ignore_stderr().read().ok()
 }

@@ -1,14 +1,17 @@
 //! What commands share: the workspace, the target, reporters, the interruption, and a run.
 
+use std::cell::Cell;
 use std::io::{BufRead, IsTerminal, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::thread::JoinHandle;
 
 use rehearsal::config::Config;
 use rehearsal::context::{Context, Environment, Keep, Settings, Workspace};
 use rehearsal::event::{Emitter, Reporter};
 use rehearsal::plan::Refusal;
 use rehearsal::postgres::Session;
+use rehearsal::postgres::history::History;
 use rehearsal::report::file::RecordFile;
 use rehearsal::report::json::Json;
 use rehearsal::report::terminal::{Style, Terminal, Verbosity};
@@ -29,7 +32,7 @@ pub struct Shell {
     pub config: Config,
     pub environment: Environment,
     pub cancel: CancellationToken,
-    commit: std::thread::JoinHandle<Option<String>>,
+    commit: Cell<Option<JoinHandle<Option<String>>>>,
 }
 
 impl Shell {
@@ -43,13 +46,11 @@ impl Shell {
         std::env::set_current_dir(&root).map_err(|error| {
             exit::usage(format!("cannot go to {}: {error}", root.display()), "run the command in a folder that is there")
         })?;
-        // git is asked while the database is.
-        let commit = std::thread::spawn(machine::commit);
         let config = Config::load(std::path::Path::new("."), common.config.as_deref()).map_err(rehearsal::Error::from)?;
         let environment = machine::environment(&config);
         let cancel = CancellationToken::new();
         cancel_on_signal(cancel.clone());
-        Ok(Self { common, config, environment, cancel, commit })
+        Ok(Self { common, config, environment, cancel, commit: Cell::default() })
     }
 
     /// The target that the command line or the configuration names.
@@ -80,9 +81,25 @@ impl Shell {
         std::io::stdout().lock()
     }
 
-    /// Reads migrations and checks.
+    /// Reads migrations and checks, for a run.
     pub fn workspace(&self) -> Result<Workspace, rehearsal::Error> {
+        // git is asked while the database is.
+        self.commit.set(Some(std::thread::spawn(machine::commit)));
         Workspace::load(self.config.clone(), None)
+    }
+
+    /// What a run on a target begins with: migrations and checks are read while the database is asked
+    /// for its history.
+    pub async fn workspace_and_history(&self, target: &Target, purpose: &str) -> Result<(Workspace, History), rehearsal::Error> {
+        let look = async {
+            let mut session = self.connect(target, purpose).await?;
+            let history = History::read(&mut session, &self.config.history_table).await;
+            session.close().await;
+            history
+        };
+        let (history, workspace) = tokio::join!(look, async { self.workspace() });
+        // What is wrong with the files can be mended without the database: it is told first.
+        Ok((workspace?, history?))
     }
 
     /// The settings of a run on a target.
@@ -109,7 +126,7 @@ impl Shell {
         target: Option<Target>,
         prepare: impl FnOnce(&mut Context),
     ) -> anyhow::Result<()> {
-        workspace.commit = self.commit.join().ok().flatten();
+        workspace.commit = self.commit.take().and_then(|commit| commit.join().ok().flatten());
         let run_id = run::run_id(command.name);
         let records = workspace.config.records.to.clone();
         let record = records.join(format!("{run_id}.json"));
@@ -181,13 +198,18 @@ fn reporters(common: &Common, records: PathBuf) -> Vec<Box<dyn Reporter>> {
 fn cancel_on_signal(cancel: CancellationToken) {
     tokio::spawn(async move {
         use tokio::signal::unix::{SignalKind, signal};
-        let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate())) else {
+        let listen = |kind| signal(kind).ok();
+        let (Some(mut interrupt), Some(mut terminate), Some(mut hang_up)) =
+            (listen(SignalKind::interrupt()), listen(SignalKind::terminate()), listen(SignalKind::hangup()))
+        else {
             return;
         };
         for repeated in [false, true] {
             tokio::select! {
                 _ = interrupt.recv() => {}
                 _ = terminate.recv() => {}
+                // The terminal was closed, or the connection to it.
+                _ = hang_up.recv() => {}
             }
             if repeated {
                 std::process::exit(rehearsal::Kind::Interrupted.exit_code().into());

@@ -15,7 +15,7 @@ use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::event::{Emitter, EventKind};
 use crate::postgres::contents::{Columns, Contents};
-use crate::postgres::programs;
+use crate::postgres::{pooler, programs};
 use crate::postgres::schema::Schema;
 use crate::postgres::session::Session;
 use crate::postgres::tools::{Invocation, ToolError, Tools, choose};
@@ -131,6 +131,8 @@ pub struct Context {
     pub before: Option<Observation>,
     /// The backup that was made last, and its folder.
     pub backup: Option<(PathBuf, Manifest)>,
+    /// The address that was seen to have no pooler before it.
+    direct: Option<String>,
     target: Option<Target>,
     sandbox: Option<Sandbox>,
     scratch: Option<Scratch>,
@@ -163,6 +165,7 @@ impl Context {
             cancel,
             before: None,
             backup: None,
+            direct: None,
             target,
             sandbox: None,
             scratch: None,
@@ -221,6 +224,21 @@ impl Context {
             server: session.version(),
         });
         Ok(session)
+    }
+
+    /// Refuses a target behind a transaction pooler. Nobody puts one there in the middle of a run: it is
+    /// looked for once.
+    ///
+    /// # Errors
+    /// [`crate::plan::Refusal::Pooled`].
+    pub async fn refuse_pooler(&mut self, session: &mut Session) -> Result<()> {
+        let target = self.target()?;
+        let address = target.address();
+        if self.direct.as_ref() != Some(&address) {
+            pooler::refuse(session, target, &self.cancel).await?;
+            self.direct = Some(address);
+        }
+        Ok(())
     }
 
     /// The sandbox of this run; started when it is first asked for. `major` is a must, if given;

@@ -132,8 +132,21 @@ pub struct RunStarted {
     pub tool: String,
     /// The commit of the workspace, `-dirty` appended when it has changes.
     pub commit: Option<String>,
+    /// The migrations of the workspace, with the digests that sqlx records of them.
+    pub migrations: Vec<MigrationDigest>,
     /// The steps, in order.
     pub steps: Vec<StepName>,
+}
+
+/// A migration by what it says, not by its name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MigrationDigest {
+    /// Its version.
+    pub version: i64,
+    /// SHA-384 of its up file, hexadecimal, as in `_sqlx_migrations.checksum`.
+    pub up: String,
+    /// The same of its down file, if there is one.
+    pub down: Option<String>,
 }
 
 /// A step as it is announced.

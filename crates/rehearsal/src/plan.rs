@@ -7,8 +7,9 @@ use std::path::PathBuf;
 
 use crate::error::Kind;
 use crate::postgres::history::{Applied, History};
+use crate::postgres::journal::Unfinished;
 use crate::source::{Migration, MigrationSet, SourceError};
-use crate::statement::{Parsed, parse};
+use crate::statement::{Class, Mode, Parsed, Statement};
 
 /// There or back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -87,6 +88,14 @@ pub enum Refusal {
         /// The file.
         path: PathBuf,
     },
+    /// A statement that has been done is no longer what was done.
+    #[error("{}: statement {statement} was changed, removed or moved after it was run", path.display())]
+    DoneStatementChanged {
+        /// The file.
+        path: PathBuf,
+        /// The statement's number in it.
+        statement: usize,
+    },
     /// An applied version has no file.
     #[error("version {version} ({description}) is applied, but the migrations folder has no file for it")]
     MissingFile {
@@ -154,6 +163,12 @@ pub enum Refusal {
         /// What to do.
         remedy: String,
     },
+    /// Behind a transaction pooler neither locks nor settings hold.
+    #[error("{address} is a connection pooler in transaction mode: locks and time limits do not hold through it")]
+    Pooled {
+        /// The target, without its password.
+        address: String,
+    },
     /// Somebody must say yes.
     #[error("{what} on the protected target `{target}` needs a confirmation")]
     Unconfirmed {
@@ -184,6 +199,10 @@ impl Refusal {
                 "restore {} as it was applied (git log -p on it shows how), and put the change into a new migration",
                 path.display()
             ),
+            Self::DoneStatementChanged { path, statement } => format!(
+                "the run stopped after it: leave the first {statement} statements of {} as they were, and mend what comes after",
+                path.display()
+            ),
             Self::MissingFile { .. } => {
                 "check out the commit that has the file; what was applied must stay in the folder".into()
             }
@@ -206,6 +225,9 @@ impl Refusal {
             Self::TooManySteps { .. } => "`cargo xtask status` lists what is applied".into(),
             Self::Source(error) => error.hint(),
             Self::NotReady { remedy, .. } => remedy.clone(),
+            Self::Pooled { .. } => {
+                "give the direct URL of the server instead (its own port, or the host without `-pooler`)".into()
+            }
             Self::Unconfirmed { target, .. } => {
                 format!("at a terminal type the name `{target}` when asked; elsewhere add --yes")
             }
@@ -231,7 +253,9 @@ fn validate(set: &MigrationSet, history: &History, notes: &mut Vec<String>) -> R
                 description: applied.description.clone(),
             });
         };
-        if migration.up.checksum == applied.checksum {
+        // What stopped half-way may be mended behind the statements that are done.
+        let mendable = !applied.success && history.journalled().is_some();
+        if mendable || migration.up.checksum == applied.checksum {
             continue;
         }
         if !migration.differs_only_in_line_ends(&applied.checksum) {
@@ -251,7 +275,7 @@ fn validate(set: &MigrationSet, history: &History, notes: &mut Vec<String>) -> R
 fn planned(
     migration: &Migration,
     direction: Direction,
-    resumes: bool,
+    unfinished: Option<&Unfinished>,
     notes: &mut Vec<String>,
 ) -> Result<PlannedFile, Refusal> {
     let source = match direction {
@@ -261,11 +285,28 @@ fn planned(
             .as_ref()
             .ok_or(Refusal::NoDown { version: migration.version })?,
     };
-    let script = parse(source)?;
+    let mut script = source.parsed()?.clone();
+    if let Some(unfinished) = unfinished {
+        // Its history row is there: only statement by statement can it be taken up.
+        script.mode = Mode::Stepwise;
+        for (number, digest) in &unfinished.fixed {
+            let there = script.statements.get(number.wrapping_sub(1)).map(Statement::digest);
+            if there.as_ref() != Some(digest) {
+                return Err(Refusal::DoneStatementChanged { path: script.path, statement: *number });
+            }
+        }
+    }
     if let Some(reason) = &script.unparsed {
         notes.push(format!(
             "{}: the parser does not understand it ({reason}), so it is sent whole",
             script.path.display()
+        ));
+    }
+    let outside = script.statements.iter().find(|statement| matches!(statement.class, Class::NonTransactional(_)));
+    if let Some(statement) = outside.filter(|_| !source.no_transaction) {
+        notes.push(format!(
+            "{}:{}: this cannot run in a transaction; sqlx needs `-- no-transaction` as the file's first line to run it",
+            script.path.display(), statement.line
         ));
     }
     Ok(PlannedFile {
@@ -274,7 +315,7 @@ fn planned(
         checksum: migration.up.checksum.clone(),
         direction,
         script,
-        resumes,
+        resumes: unfinished.is_some(),
     })
 }
 
@@ -292,7 +333,7 @@ pub fn up(set: &MigrationSet, history: &History, to: Option<i64>) -> Result<Plan
     }
     if let Some(unfinished) = history.unfinished() {
         let version = unfinished.version;
-        match history.unfinished_direction() {
+        match history.journalled().map(|unfinished| unfinished.direction) {
             Some(Direction::Up) => {}
             Some(Direction::Down) => return Err(Refusal::RollbackUnfinished { version }),
             None => return Err(Refusal::Dirty { version }),
@@ -304,13 +345,13 @@ pub fn up(set: &MigrationSet, history: &History, to: Option<i64>) -> Result<Plan
         match history.get(migration.version) {
             Some(Applied { success: true, .. }) => {}
             Some(Applied { success: false, .. }) => {
-                files.push(planned(migration, Direction::Up, true, &mut notes)?);
+                files.push(planned(migration, Direction::Up, history.journalled(), &mut notes)?);
             }
             None => {
                 if let Some(latest) = latest.filter(|latest| *latest > migration.version) {
                     return Err(Refusal::OutOfOrder { version: migration.version, latest });
                 }
-                files.push(planned(migration, Direction::Up, false, &mut notes)?);
+                files.push(planned(migration, Direction::Up, None, &mut notes)?);
             }
         }
     }
@@ -328,7 +369,7 @@ pub fn down(set: &MigrationSet, history: &History, back: Back) -> Result<Plan, R
     let mut unfinished = None;
     if let Some(row) = history.unfinished() {
         let version = row.version;
-        match history.unfinished_direction() {
+        match history.journalled().map(|unfinished| unfinished.direction) {
             // A migration that stopped half-way can be finished, or undone from where it stands only
             // by hand: its down file expects all of its up file.
             Some(Direction::Up) => return Err(Refusal::MigrationUnfinished { version }),
@@ -351,8 +392,8 @@ pub fn down(set: &MigrationSet, history: &History, back: Back) -> Result<Plan, R
     for version in undone {
         // `validate` has seen a file for every applied version.
         if let Some(migration) = set.get(version) {
-            let resumes = unfinished == Some(version);
-            files.push(planned(migration, Direction::Down, resumes, &mut notes)?);
+            let unfinished = history.journalled().filter(|_| unfinished == Some(version));
+            files.push(planned(migration, Direction::Down, unfinished, &mut notes)?);
         }
     }
     Ok(Plan { files, notes })

@@ -4,7 +4,11 @@ use std::time::Instant;
 
 use crate::context::{Context, Keep};
 use crate::error::{Error, Kind, Result};
-use crate::event::{ErrorText, EventKind, Outcome, RunFinished, RunStarted, StepName, milliseconds};
+use crate::event::{ErrorText, EventKind, MigrationDigest, Outcome, RunFinished, RunStarted, StepName, milliseconds};
+use crate::postgres::schema::hex;
+use crate::providers::sandbox::Kept;
+use crate::source::Migration;
+use crate::target::{SANDBOX, Target};
 use crate::steps::{Step, StepReport};
 
 /// What is to be done, and under which name.
@@ -49,10 +53,11 @@ pub async fn run(command: &Command, cx: &mut Context) -> Result<()> {
         release: command.release.clone(),
         tool: env!("CARGO_PKG_VERSION").into(),
         commit: cx.workspace.commit.clone(),
+        migrations: cx.workspace.migrations.iter().map(digest).collect(),
         steps: command.steps.iter().map(|step| StepName { name: step.name().into(), title: step.title().into() }).collect(),
     }));
     let outcome = run_steps(command, cx).await;
-    settle_sandbox(cx, outcome.is_err()).await;
+    let kept = settle_sandbox(cx, outcome.is_err()).await;
     let error = outcome.as_ref().err();
     cx.events.emit(EventKind::RunFinished(RunFinished {
         outcome: match error {
@@ -62,9 +67,17 @@ pub async fn run(command: &Command, cx: &mut Context) -> Result<()> {
         exit_code: error.map_or(Kind::EXIT_DONE, |error| error.kind().exit_code()),
         duration_ms: milliseconds(began),
         error: error.map(|error| ErrorText { message: error.to_string(), hint: error.hint() }),
-        next: command.next.clone().filter(|_| error.is_none()),
+        next: kept.or_else(|| command.next.clone().filter(|_| error.is_none())),
     }));
     outcome.map(drop)
+}
+
+fn digest(migration: &Migration) -> MigrationDigest {
+    MigrationDigest {
+        version: migration.version,
+        up: hex(&migration.up.checksum),
+        down: migration.down.as_ref().map(|down| hex(&down.checksum)),
+    }
 }
 
 async fn run_steps(command: &Command, cx: &mut Context) -> Result<Outcome> {
@@ -97,26 +110,26 @@ fn outcome_of(error: &Error) -> Outcome {
     }
 }
 
-async fn settle_sandbox(cx: &mut Context, failed: bool) {
-    let Some(sandbox) = cx.take_sandbox() else { return };
-    let interrupted = cx.cancel.is_cancelled();
+/// Removes the sandbox, or keeps it where that was asked for and tells how to look at it.
+async fn settle_sandbox(cx: &mut Context, failed: bool) -> Option<String> {
+    let sandbox = cx.take_sandbox()?;
     let keep = match cx.settings.keep {
-        Keep::Always => !interrupted,
-        Keep::OnFailure => failed && !interrupted,
+        Keep::Always => true,
+        Keep::OnFailure => failed,
         Keep::Never => false,
     };
-    if !keep {
+    if !keep || cx.cancel.is_cancelled() {
         sandbox.remove().await;
-        return;
+        return None;
     }
-    let url = cx.target().ok().filter(|target| target.name() == "sandbox").map(crate::target::Target::sandbox_url);
+    let database = cx.target().ok().filter(|target| target.name() == SANDBOX).map_or("postgres", Target::database).to_owned();
     match sandbox.keep().await {
-        Ok(removal) => {
-            if let Some(url) = url {
-                cx.events.info(format!("the sandbox is kept; to connect: psql '{url}'"));
-            }
-            cx.events.info(format!("to remove it: {removal}"));
+        Ok(kept) => kept.map(|Kept { connect, remove }| {
+            format!("look at the sandbox with `{connect} {database}`, and remove it with `{remove}`")
+        }),
+        Err(error) => {
+            cx.events.warn(format!("the sandbox could not be kept: {error}"));
+            None
         }
-        Err(error) => cx.events.warn(format!("the sandbox could not be kept: {error}")),
     }
 }

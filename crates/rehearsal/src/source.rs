@@ -1,11 +1,14 @@
 //! Migration files, read as sqlx reads them and checked more strictly than it does.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
 
 use sqlx::migrate::{Migration as SqlxMigration, MigrationType, Migrator, ResolveConfig};
 
 use crate::error::Kind;
+use crate::statement::{self, Parsed};
 
 /// The SHA-384 that sqlx keeps in `_sqlx_migrations.checksum`.
 pub type Checksum = Vec<u8>;
@@ -21,6 +24,22 @@ pub struct Script {
     pub no_transaction: bool,
     /// What sqlx records, of the up file.
     pub checksum: Checksum,
+    /// Its statements, once somebody has asked for them.
+    pub(crate) parsed: Arc<OnceLock<Parsed>>,
+}
+
+impl Script {
+    /// Its statements. Several steps of a run plan the same files: each is parsed once.
+    ///
+    /// # Errors
+    /// As [`statement::parse`].
+    pub fn parsed(&self) -> Result<&Parsed, SourceError> {
+        if let Some(parsed) = self.parsed.get() {
+            return Ok(parsed);
+        }
+        let parsed = statement::parse(self)?;
+        Ok(self.parsed.get_or_init(|| parsed))
+    }
 }
 
 /// A version with its way there and, if there is one, its way back.
@@ -133,7 +152,9 @@ impl MigrationSet {
             sqlx::migrate::resolve_blocking_with_config(folder, &ResolveConfig::new())
                 .map_err(|error| unreadable(error.to_string()))?;
         let canonical = folder.canonicalize().unwrap_or_else(|_| folder.into());
-        let read: BTreeSet<PathBuf> = resolved.iter().map(|(_, path)| path.clone()).collect();
+        // By name: all of them are in this one folder, and asking the system for each file's whole
+        // path again took longer than reading them.
+        let read: BTreeSet<OsString> = resolved.iter().filter_map(|(_, path)| path.file_name().map(Into::into)).collect();
         let mut set = Self::assemble(resolved.into_iter().map(|(migration, path)| {
             // sqlx canonicalises: messages speak of the folder as the user wrote it.
             let path = path.strip_prefix(&canonical).map_or(path.clone(), |name| folder.join(name));
@@ -142,7 +163,7 @@ impl MigrationSet {
         set.ignored_files = entries
             .filter_map(|entry| Some(entry.ok()?.path()))
             .filter(|path| path.extension().is_some_and(|extension| extension == "sql"))
-            .filter(|path| path.canonicalize().is_ok_and(|path| path.is_file() && !read.contains(&path)))
+            .filter(|path| path.file_name().is_some_and(|name| !read.contains(name)) && path.is_file())
             .collect();
         set.ignored_files.sort();
         Ok(set)
@@ -175,6 +196,7 @@ impl MigrationSet {
                 sql: migration.sql.as_str().to_owned(),
                 no_transaction: migration.no_tx,
                 checksum: migration.checksum.to_vec(),
+                parsed: Arc::default(),
             };
             let version = migration.version;
             let earlier = if migration.migration_type == MigrationType::ReversibleDown {

@@ -8,6 +8,7 @@ use crate::event::Emitter;
 use crate::plan;
 use crate::postgres::history::{DEFAULT_TABLE, History};
 use crate::postgres::locks::Lock;
+use crate::postgres::pooler;
 use crate::postgres::session::Session;
 use crate::source::MigrationSet;
 use crate::target::Target;
@@ -82,6 +83,8 @@ async fn on(session: &mut Session, migrations: &MigrationSet, policy: StartupPol
         });
     }
     let limits = Limits::default();
+    let target = session.target().clone();
+    pooler::refuse(session, &target, &CancellationToken::new()).await?;
     Lock::Run.acquire(session, limits.lock_budget).await?;
     // Another replica may have been faster.
     let history = History::read(session, DEFAULT_TABLE).await?;

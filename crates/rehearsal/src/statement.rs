@@ -102,6 +102,15 @@ pub struct Statement {
     pub class: Class,
 }
 
+impl Statement {
+    /// What the journal knows it by: SHA-256 of its text, hexadecimal.
+    #[must_use]
+    pub fn digest(&self) -> String {
+        use sha2::Digest;
+        crate::postgres::schema::hex(&sha2::Sha256::digest(&self.sql))
+    }
+}
+
 /// How a file is run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -176,7 +185,8 @@ pub fn parse(script: &Script) -> Result<Parsed, SourceError> {
         };
         statements = vec![Statement { number: 1, offset: 0, line: 1, sql: text.clone(), class }];
     }
-    let one_transaction = !script.no_transaction
+    // A file without a statement has nothing that could stop half-way.
+    let one_transaction = (!script.no_transaction || statements.is_empty())
         && statements.iter().all(|statement| statement.class == Class::Transactional);
     Ok(Parsed {
         path: script.path.clone(),
@@ -194,18 +204,12 @@ fn line_of(text: &str, offset: usize) -> usize {
 fn first_token_start(node: &SyntaxNode) -> Option<usize> {
     node.descendants_with_tokens()
         .filter_map(|element| element.into_token())
-        .find(|token| !token.kind().is_trivia_like())
+        .find(|token| !is_trivia(token.kind()))
         .map(|token| usize::from(token.text_range().start()))
 }
 
-trait TriviaLike {
-    fn is_trivia_like(self) -> bool;
-}
-
-impl TriviaLike for SyntaxKind {
-    fn is_trivia_like(self) -> bool {
-        matches!(self, SyntaxKind::WHITESPACE | SyntaxKind::COMMENT)
-    }
+fn is_trivia(kind: SyntaxKind) -> bool {
+    matches!(kind, SyntaxKind::WHITESPACE | SyntaxKind::COMMENT)
 }
 
 fn refuse_unsupported(statement: &Stmt, path: &Path, line: usize) -> Result<(), SourceError> {
@@ -329,6 +333,7 @@ mod tests {
             sql: sql.into(),
             no_transaction: sql.starts_with("-- no-transaction"),
             checksum: Vec::new(),
+            parsed: std::sync::Arc::default(),
         }
     }
 

@@ -7,6 +7,9 @@ use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
 use url::Url;
 
+/// What a throwaway database is called, where others have their name in `rehearsal.toml`.
+pub const SANDBOX: &str = "sandbox";
+
 /// A password. It has no `Display`, and its `Debug` tells nothing.
 #[derive(Clone)]
 struct Secret(String);
@@ -161,7 +164,7 @@ impl Target {
     #[must_use]
     pub fn sandbox(host: Host, port: u16, user: &str, password: Option<&str>, database: &str) -> Self {
         Self {
-            name: "sandbox".into(),
+            name: SANDBOX.into(),
             host,
             port,
             user: user.into(),
@@ -183,6 +186,17 @@ impl Target {
     #[must_use]
     pub fn with_database(&self, database: &str) -> Self {
         Self { database: database.into(), ..self.clone() }
+    }
+
+    /// The same database as another user with the same password.
+    #[must_use]
+    pub fn with_user(&self, user: &str) -> Self {
+        Self { user: user.into(), ..self.clone() }
+    }
+
+    /// The password, for a role of a sandbox to be given the same.
+    pub(crate) fn password(&self) -> Option<&str> {
+        self.password.as_ref().map(|Secret(password)| password.as_str())
     }
 
     /// Its name in `rehearsal.toml`.
@@ -296,18 +310,16 @@ impl Target {
         environment
     }
 
-    /// A URL for a person to connect to a *sandbox* with; a target's URL is never written out.
+    /// A sandbox's URL with its password: for a child process's environment, never for people.
     #[must_use]
     pub fn sandbox_url(&self) -> String {
-        let password = self.password.as_ref().map_or(String::new(), |Secret(p)| format!(":{p}"));
+        let password = self.password().map_or_else(String::new, |password| format!(":{password}"));
+        let Self { user, port, database, .. } = self;
         match &self.host {
-            Host::Tcp(host) => {
-                format!("postgres://{}{password}@{host}:{}/{}", self.user, self.port, self.database)
+            Host::Tcp(host) => format!("postgres://{user}{password}@{host}:{port}/{database}"),
+            Host::Socket(folder) => {
+                format!("postgres://{user}{password}@localhost:{port}/{database}?host={}", folder.display())
             }
-            Host::Socket(folder) => format!(
-                "postgres://{}{password}@localhost:{}/{}?host={}",
-                self.user, self.port, self.database, folder.display()
-            ),
         }
     }
 }

@@ -1,7 +1,6 @@
 //! `migrate`: what is pending, on a real target.
 
 use rehearsal::plan;
-use rehearsal::postgres::history::History;
 use rehearsal::run::Command;
 use rehearsal::steps::lists;
 
@@ -9,11 +8,8 @@ use crate::shell::Shell;
 
 pub async fn run(shell: Shell, to: Option<i64>) -> anyhow::Result<()> {
     let target = shell.target()?;
-    let workspace = shell.workspace()?;
-    let mut session = shell.connect(&target, "migrate").await?;
-    let history = History::read(&mut session, &shell.config.history_table).await?;
+    let (workspace, history) = shell.workspace_and_history(&target, "migrate").await?;
     let pending = plan::up(&workspace.migrations, &history, to).map_err(rehearsal::Error::from)?;
-    session.close().await;
     let nothing = pending.is_empty();
     let command = Command {
         name: "migrate",

@@ -14,10 +14,7 @@ use crate::shell::Shell;
 
 pub async fn run(shell: Shell, to: Option<i64>, steps: Option<usize>, sandbox: &SandboxArgs) -> anyhow::Result<()> {
     let target = shell.target()?;
-    let workspace = shell.workspace()?;
-    let mut session = shell.connect(&target, "rollback").await?;
-    let history = History::read(&mut session, &shell.config.history_table).await?;
-    session.close().await;
+    let (workspace, history) = shell.workspace_and_history(&target, "rollback").await?;
     let back = match (to, steps) {
         (Some(version), _) => Back::To(version),
         (None, Some(steps)) => Back::Steps(steps),

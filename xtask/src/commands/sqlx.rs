@@ -6,12 +6,13 @@ use crate::exit::{self, Told};
 use crate::shell::Shell;
 
 pub async fn run(shell: &Shell, arguments: Vec<String>) -> anyhow::Result<()> {
-    let mut arguments = arguments;
+    let (mut arguments, named_here) = split_off_target(arguments);
     arguments.insert(0, "cargo xtask sqlx".into());
+    let target = named_here.or_else(|| shell.common.target.clone());
     // These take a URL, and a target that was named says which. It stays inside of this process.
     let takes_url = matches!(arguments.get(1).map(String::as_str), Some("migrate" | "mig" | "database" | "db" | "prepare" | "prep"));
     let has_url = arguments.iter().any(|argument| argument.starts_with("--database-url") || argument == "-D");
-    if let (Some(name), true, false) = (&shell.common.target, takes_url, has_url) {
+    if let (Some(name), true, false) = (&target, takes_url, has_url) {
         let (variable, _) = shell.config.target(name).map_err(rehearsal::Error::from)?;
         let url = std::env::var(&variable).map_err(|_| {
             exit::usage(format!("target `{name}` has no database URL: {variable} is not set"), format!("set {variable}"))
@@ -32,4 +33,21 @@ pub async fn run(shell: &Shell, arguments: Vec<String>) -> anyhow::Result<()> {
         outcome = sqlx_cli::run(options) => outcome,
         () = shell.cancel.cancelled() => Err(rehearsal::Error::Interrupted.into()),
     }
+}
+
+/// `--target NAME` is ours wherever it stands; sqlx has no such flag.
+fn split_off_target(arguments: Vec<String>) -> (Vec<String>, Option<String>) {
+    let mut rest = Vec::new();
+    let mut target = None;
+    let mut arguments = arguments.into_iter();
+    while let Some(argument) = arguments.next() {
+        if argument == "--target" {
+            target = arguments.next();
+        } else if let Some(name) = argument.strip_prefix("--target=") {
+            target = Some(name.to_owned());
+        } else {
+            rest.push(argument);
+        }
+    }
+    (rest, target)
 }

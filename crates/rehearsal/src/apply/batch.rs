@@ -7,17 +7,18 @@ use std::time::{Duration, Instant};
 
 use sqlx::{AssertSqlSafe, Row};
 
+use super::blockers::Watched;
 use super::failure::stopped_at;
 use super::file::Applier;
 use super::retry::{Tries, is_transient};
-use super::stepwise::{Figures, digest};
+use super::stepwise::Figures;
 use crate::error::{Error, Result};
 use crate::event::{EventKind, Progress};
 use crate::plan::PlannedFile;
-use crate::postgres::BusyError;
 use crate::postgres::catalog::{self, KeyColumn};
 use crate::postgres::journal::{Entry, Place};
 use crate::postgres::query::Stopped;
+use crate::postgres::session::Session;
 use crate::source::SourceError;
 use crate::statement::{Batch, Statement};
 
@@ -46,8 +47,11 @@ struct Texts {
     between: String,
     /// Rows without a key.
     without_key: String,
-    /// The end of the next range: after $1 (from the beginning when NULL), at most $2, $3 rows.
+    /// The end of the next range: after $1 (from the beginning when NULL), at most $2, behind $3 rows.
+    /// Nothing when there are no more than $3.
     next_bound: String,
+    /// The end of the last range: the highest key after $1, at most $2.
+    last_bound: String,
     /// The highest key.
     highest: String,
 }
@@ -62,22 +66,23 @@ impl Texts {
             sql.replace_range(marker.clone(), predicate);
             sql.trim_end().trim_end_matches(';').to_owned()
         };
+        let range = format!(
+            "SELECT {qualified} AS k FROM {table} \
+             WHERE ($1::text IS NULL OR {qualified} > $1::text::{type_name}) AND {qualified} <= $2::text::{type_name}"
+        );
         Self {
             first: with(&format!("({qualified} <= $1::text::{type_name})")),
             between: with(&format!(
                 "({qualified} > $1::text::{type_name} AND {qualified} <= $2::text::{type_name})"
             )),
             without_key: with(&format!("({qualified} IS NULL)")),
-            next_bound: format!(
-                "SELECT k::text FROM (SELECT {qualified} AS k FROM {table} \
-                 WHERE ($1::text IS NULL OR {qualified} > $1::text::{type_name}) AND {qualified} <= $2::text::{type_name} \
-                 ORDER BY {qualified} LIMIT $3) batch ORDER BY batch.k DESC LIMIT 1"
-            ),
-            // Not max(): there is none for uuid before PostgreSQL 18. And cast outside: an ORDER BY
-            // beside the cast would sort the text, where 9 comes after 10; above, a bare `k` would
-            // mean the output column, which is the text.
+            next_bound: format!("SELECT to_json(k) #>> '{{}}' FROM ({range} ORDER BY {qualified} OFFSET $3 LIMIT 1) batch"),
+            last_bound: format!("SELECT to_json(k) #>> '{{}}' FROM ({range} ORDER BY {qualified} DESC LIMIT 1) batch"),
+            // Not max(): there is none for uuid before PostgreSQL 18. Turned into text outside: an
+            // ORDER BY beside that would sort the text, where 9 comes after 10. And by to_json, whose
+            // dates are ISO 8601 whatever DateStyle says, so that they can be read back.
             highest: format!(
-                "SELECT k::text FROM (SELECT {qualified} AS k FROM {table} \
+                "SELECT to_json(k) #>> '{{}}' FROM (SELECT {qualified} AS k FROM {table} \
                  WHERE {qualified} IS NOT NULL ORDER BY {qualified} DESC LIMIT 1) highest"
             ),
         }
@@ -139,7 +144,7 @@ pub(super) async fn run(
         total: key.estimated_rows,
         told: Instant::now(),
     };
-    place.start(applier.session, &digest(statement), applier.run_id, upper.as_deref()).await.map_err(failed)?;
+    place.start(applier.session, &statement.digest(), applier.run_id, upper.as_deref()).await.map_err(failed)?;
     if let Some(upper) = upper {
         walk.up_to(applier, &mut checkpoint, &upper).await?;
     }
@@ -225,7 +230,7 @@ impl Walk<'_> {
         let mut tries = Tries::new(applier.limits);
         loop {
             let began = Instant::now();
-            let outcome = self.one_batch(applier, checkpoint.as_deref(), upper, &tries).await;
+            let outcome = self.one_batch(applier, checkpoint.as_deref(), upper, &mut tries).await;
             match outcome {
                 Ok(None) => return Ok(()),
                 Ok(Some((bound, rows))) => {
@@ -245,24 +250,33 @@ impl Walk<'_> {
         applier: &mut Applier<'_>,
         after: Option<&str>,
         upper: &str,
-        tries: &Tries,
+        tries: &mut Tries,
     ) -> Result<Option<(String, u64)>, Stopped> {
         let session = &mut *applier.session;
-        let size = i64::try_from(self.size).unwrap_or(i64::MAX);
-        let query = sqlx::query(AssertSqlSafe(self.texts.next_bound.clone())).bind(after).bind(upper).bind(size);
-        let found = session.fetch_bound(query).await?;
-        let Some(bound) = found.first().and_then(|row| row.get::<Option<String>, _>(0)) else {
-            return Ok(None);
-        };
-        begin(session, applier.limits, tries).await?;
+        let Some(bound) = self.bound(session, after, upper).await? else { return Ok(None) };
+        session.execute(&tries.begin()).await?;
         let query = match after {
             None => sqlx::query(AssertSqlSafe(self.texts.first.clone())).bind(&bound),
             Some(after) => sqlx::query(AssertSqlSafe(self.texts.between.clone())).bind(after).bind(&bound),
         };
-        let rows = session.execute_bound(query).await?.rows_affected();
+        let watched = Watched::new(session, tries.lock_timeout());
+        let rows = watched.during(&mut tries.blockers, session.execute_bound(query)).await?.rows_affected();
         self.place.checkpoint(session, &bound, self.rows + rows, upper).await?;
         session.execute("COMMIT").await?;
         Ok(Some((bound, rows)))
+    }
+
+    /// The end of the next range, if there is one. The index alone is walked over; a sort of what was
+    /// passed would cost a twentieth of the whole backfill.
+    async fn bound(&self, session: &mut Session, after: Option<&str>, upper: &str) -> Result<Option<String>, Stopped> {
+        let behind = i64::try_from(self.size.saturating_sub(1)).unwrap_or(i64::MAX);
+        let next = sqlx::query(AssertSqlSafe(self.texts.next_bound.clone())).bind(after).bind(upper).bind(behind);
+        let mut found = session.fetch_bound(next).await?;
+        if found.is_empty() {
+            let last = sqlx::query(AssertSqlSafe(self.texts.last_bound.clone())).bind(after).bind(upper);
+            found = session.fetch_bound(last).await?;
+        }
+        Ok(found.first().and_then(|row| row.get(0)))
     }
 
     /// Rows that have no key are one last batch.
@@ -282,7 +296,7 @@ impl Walk<'_> {
 
     async fn keyless_batch(&self, applier: &mut Applier<'_>, tries: &Tries) -> Result<u64, Stopped> {
         let session = &mut *applier.session;
-        begin(session, applier.limits, tries).await?;
+        session.execute(&tries.begin()).await?;
         let query = sqlx::query(AssertSqlSafe(self.texts.without_key.clone()));
         let rows = session.execute_bound(query).await?.rows_affected();
         // Done within its own transaction: a statement that adds must not add twice.
@@ -304,12 +318,8 @@ impl Walk<'_> {
                 self.size = (self.size / 2).max(FEWEST_ROWS);
                 self.retries += 1;
                 let cancel = applier.session.cancellation().clone();
-                if tries.next(&cancel).await? {
-                    return Ok(());
-                }
                 let place = format!("{}:{}", self.file.script.path.display(), self.statement.line);
-                let tries = tries.failed();
-                return Err(BusyError::LockTimeout { place, tries, blockers: String::new() }.into());
+                return tries.next(&place, applier.events, &cancel).await;
             }
         }
         Err(stopped_at(self.file, self.statement, true)(stopped))
@@ -325,8 +335,8 @@ impl Walk<'_> {
             self.told = Instant::now();
             applier.events.emit(EventKind::Progress(Progress {
                 unit: "rows".into(),
-                done: self.seen,
-                total: self.total.map(|total| total.max(self.seen)),
+                done: self.total.map_or(self.seen, |total| self.seen.min(total)),
+                total: self.total,
                 what: format!("{}:{}", self.file.script.path.display(), self.statement.line),
             }));
         }
@@ -339,19 +349,6 @@ impl Walk<'_> {
             () = cancel.cancelled() => Err(Error::Interrupted),
         }
     }
-}
-
-async fn begin(
-    session: &mut crate::postgres::Session,
-    limits: &super::limits::Limits,
-    tries: &Tries,
-) -> Result<(), Stopped> {
-    let begin = format!(
-        "BEGIN; SET LOCAL lock_timeout = {}; SET LOCAL statement_timeout = {}",
-        tries.lock_timeout().as_millis(),
-        limits.statement_timeout.as_millis()
-    );
-    session.execute(&begin).await.map(drop)
 }
 
 /// Follows the time budget, at most by a factor of two at once, within its bounds.

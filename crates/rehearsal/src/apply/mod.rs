@@ -1,6 +1,7 @@
 //! Runs the files of a plan, there or back: what `migrate`, `rollback` and an app's start-up share.
 
 pub mod batch;
+mod blockers;
 pub mod failure;
 pub mod file;
 pub mod limits;

@@ -2,13 +2,13 @@
 
 use std::time::Instant;
 
-use super::failure::stopped_at;
+use super::blockers::Watched;
+use super::failure::stopped_behind;
 use super::file::Applier;
 use super::retry::{Tries, is_transient};
 use crate::error::Result;
 use crate::event::{EventKind, StatementDone, milliseconds};
 use crate::plan::{Direction, PlannedFile};
-use crate::postgres::BusyError;
 use crate::postgres::history::{self, Applied};
 use crate::postgres::query::Stopped;
 use crate::statement::{ClassLabel, Statement, summary};
@@ -19,6 +19,8 @@ const SUMMARY_CHARACTERS: usize = 120;
 /// Where in the file a try stopped.
 struct Failure<'a> {
     statement: Option<&'a Statement>,
+    /// How many characters were sent before it in the same message.
+    before: usize,
     stopped: Stopped,
 }
 
@@ -26,7 +28,7 @@ pub(super) async fn run(applier: &mut Applier<'_>, file: &PlannedFile) -> Result
     let mut tries = Tries::new(applier.limits);
     loop {
         let mut done = Vec::new();
-        let Err(failure) = attempt(applier, file, &tries, &mut done).await else {
+        let Err(failure) = attempt(applier, file, &mut tries, &mut done).await else {
             // Only what was committed is told.
             for statement in done {
                 applier.events.emit(EventKind::Statement(statement));
@@ -39,21 +41,12 @@ pub(super) async fn run(applier: &mut Applier<'_>, file: &PlannedFile) -> Result
             if is_transient(error) {
                 let place = place(file, failure.statement);
                 let cancel = applier.session.cancellation().clone();
-                if tries.next(&cancel).await? {
-                    applier.events.info(format!(
-                        "{place}: no lock within {} ms, trying again ({} of {})",
-                        applier.limits.lock_timeout.as_millis(),
-                        tries.failed() + 1,
-                        applier.limits.lock_tries
-                    ));
-                    continue;
-                }
-                let tries = tries.failed();
-                return Err(BusyError::LockTimeout { place, tries, blockers: String::new() }.into());
+                tries.next(&place, applier.events, &cancel).await?;
+                continue;
             }
         }
         return Err(match failure.statement {
-            Some(statement) => stopped_at(file, statement, false)(failure.stopped),
+            Some(statement) => stopped_behind(failure.before, file, statement)(failure.stopped),
             None => Stopped::doing(format!("record version {}", file.version))(failure.stopped),
         });
     }
@@ -67,24 +60,26 @@ fn place(file: &PlannedFile, statement: Option<&Statement>) -> String {
 async fn attempt<'a>(
     applier: &mut Applier<'_>,
     file: &'a PlannedFile,
-    tries: &Tries,
+    tries: &mut Tries,
     done: &mut Vec<StatementDone>,
 ) -> Result<(), Failure<'a>> {
-    let recording = |stopped| Failure { statement: None, stopped };
+    let recording = |stopped| Failure { statement: None, before: 0, stopped };
     let session = &mut *applier.session;
     let began = Instant::now();
-    let begin = format!(
-        "BEGIN; SET LOCAL lock_timeout = {}; SET LOCAL statement_timeout = {}",
-        tries.lock_timeout().as_millis(),
-        applier.limits.statement_timeout.as_millis()
-    );
-    session.execute(&begin).await.map_err(recording)?;
+    // The transaction is opened by the message that brings the first statement: one round trip less.
+    let mut opening = format!("{};\n", tries.begin());
+    if file.script.statements.is_empty() {
+        session.execute(&opening).await.map_err(recording)?;
+    }
     for statement in &file.script.statements {
         let began = Instant::now();
-        let result = session
-            .execute(&statement.sql)
+        let before = opening.chars().count();
+        let sql = std::mem::take(&mut opening) + &statement.sql;
+        let watched = Watched::new(session, tries.lock_timeout());
+        let result = watched
+            .during(&mut tries.blockers, session.execute(&sql))
             .await
-            .map_err(|stopped| Failure { statement: Some(statement), stopped })?;
+            .map_err(|stopped| Failure { statement: Some(statement), before, stopped })?;
         done.push(StatementDone {
             version: file.version,
             direction: file.direction,
@@ -116,6 +111,7 @@ async fn attempt<'a>(
     session.execute("COMMIT").await.map(drop).map_err(|stopped| Failure {
         // A deferred constraint speaks up here: the last statement is the nearest place.
         statement: file.script.statements.last(),
+        before: 0,
         stopped,
     })
 }

@@ -6,6 +6,8 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::limits::Limits;
+use crate::event::Emitter;
+use crate::postgres::BusyError;
 use crate::error::{Error, Result};
 use crate::postgres::query::sqlstate;
 
@@ -28,6 +30,8 @@ pub fn is_transient(error: &sqlx::Error) -> bool {
 pub struct Tries {
     limits: Limits,
     lock_timeout: Duration,
+    /// Who stood in the way of the last try, when it could be seen.
+    pub blockers: String,
     tried: u32,
     deadline: Instant,
 }
@@ -40,6 +44,7 @@ impl Tries {
             lock_timeout: limits.lock_timeout,
             limits: limits.clone(),
             tried: 0,
+            blockers: String::new(),
             deadline: Instant::now() + limits.lock_budget,
         }
     }
@@ -50,26 +55,45 @@ impl Tries {
         self.lock_timeout
     }
 
+    /// Opens a transaction under the time limits of the try at hand.
+    #[must_use]
+    pub fn begin(&self) -> String {
+        format!(
+            "BEGIN; SET LOCAL lock_timeout = {}; SET LOCAL statement_timeout = {}",
+            self.lock_timeout.as_millis(),
+            self.limits.statement_timeout.as_millis()
+        )
+    }
+
     /// How many tries have failed.
     #[must_use]
     pub fn failed(&self) -> u32 {
         self.tried
     }
 
-    /// Waits for the next try. `false` when there is none left.
+    /// Says that a try failed at `place` (file and line), and waits for the next one.
     ///
     /// # Errors
-    /// [`Error::Interrupted`].
-    pub async fn next(&mut self, cancel: &CancellationToken) -> Result<bool> {
+    /// [`BusyError::LockTimeout`] when there is none left, [`Error::Interrupted`].
+    pub async fn next(&mut self, place: &str, events: &Emitter, cancel: &CancellationToken) -> Result<()> {
         self.tried += 1;
         // Jitter: two that got into each other's way must not meet again.
         let pause = self.lock_timeout.mul_f64(PAUSE * (0.5 + fastrand::f64()));
         if self.tried >= self.limits.lock_tries || Instant::now() + pause > self.deadline {
-            return Ok(false);
+            let blockers = std::mem::take(&mut self.blockers);
+            return Err(BusyError::LockTimeout { place: place.into(), tries: self.tried, blockers }.into());
         }
+        let blocked = if self.blockers.is_empty() { String::new() } else { format!(", blocked by {}", self.blockers) };
+        events.info(format!(
+            "{place}: no lock within {} ms{blocked}; trying again ({} of {})",
+            self.lock_timeout.as_millis(),
+            self.tried + 1,
+            self.limits.lock_tries
+        ));
+        self.blockers.clear();
         self.lock_timeout = self.lock_timeout.mul_f64(GROWTH).min(self.limits.lock_timeout_most);
         tokio::select! {
-            () = tokio::time::sleep(pause) => Ok(true),
+            () = tokio::time::sleep(pause) => Ok(()),
             () = cancel.cancelled() => Err(Error::Interrupted),
         }
     }

@@ -6,22 +6,19 @@
 
 use std::time::{Duration, Instant};
 
-use sha2::{Digest, Sha256};
-
 use super::batch;
+use super::blockers::Watched;
 use super::failure::stopped_at;
 use super::file::Applier;
 use super::retry::{Tries, is_transient};
 use crate::error::Result;
 use crate::event::{EventKind, StatementDone, milliseconds};
 use crate::plan::{Direction, PlannedFile};
-use crate::postgres::BusyError;
 use crate::postgres::catalog;
 use crate::postgres::history::{self, Applied};
 use crate::postgres::journal::{self, Place};
 use crate::postgres::locks::Lock;
 use crate::postgres::query::Stopped;
-use crate::postgres::schema::hex;
 use crate::statement::{Action, Class, Statement, summary};
 
 /// How much of a statement an event carries.
@@ -97,6 +94,9 @@ async fn open(applier: &mut Applier<'_>, file: &PlannedFile) -> Result<()> {
             "version {} stopped half-way; going on from the journal",
             file.version
         ));
+        if file.direction == Direction::Up {
+            history::set_checksum(session, applier.history_table, file.version, &file.checksum).await.map_err(doing())?;
+        }
         return Ok(());
     }
     session.execute("BEGIN").await.map_err(doing())?;
@@ -119,8 +119,7 @@ async fn open(applier: &mut Applier<'_>, file: &PlannedFile) -> Result<()> {
     // The intent of the first statement comes with it: a row that is not finished always has a
     // journal that says in which direction.
     if let Some(first) = file.script.statements.first() {
-        let digest = digest(first);
-        place(file, first).start(session, &digest, applier.run_id, None).await.map_err(doing())?;
+        place(file, first).start(session, &first.digest(), applier.run_id, None).await.map_err(doing())?;
     }
     session.execute("COMMIT").await.map_err(doing())?;
     Ok(())
@@ -134,10 +133,6 @@ pub(super) fn place(file: &PlannedFile, statement: &Statement) -> Place {
     }
 }
 
-pub(super) fn digest(statement: &Statement) -> String {
-    hex(&Sha256::digest(&statement.sql))
-}
-
 async fn run_statement(
     applier: &mut Applier<'_>,
     file: &PlannedFile,
@@ -146,7 +141,7 @@ async fn run_statement(
     let place = place(file, statement);
     let doing = || Stopped::doing("read the journal");
     let entry = place.read(applier.session).await.map_err(doing())?;
-    let same = entry.filter(|entry| entry.digest == digest(statement));
+    let same = entry.filter(|entry| entry.digest == statement.digest());
     if let Some(entry) = same.as_ref().filter(|entry| entry.done) {
         return Ok(Figures::passed_over(entry.rows));
     }
@@ -155,7 +150,7 @@ async fn run_statement(
         Class::Transactional => transactional(applier, file, statement, &place).await,
         Class::NonTransactional(action) => {
             let half_way = Stopped::doing("write the journal");
-            place.start(applier.session, &digest(statement), applier.run_id, None).await.map_err(half_way)?;
+            place.start(applier.session, &statement.digest(), applier.run_id, None).await.map_err(half_way)?;
             // Whoever waits for sqlx's lock inside of pg_advisory_lock holds a snapshot, and
             // CONCURRENTLY waits for that snapshot: the lock must not be held across it.
             Lock::Sqlx.release(applier.session).await?;
@@ -179,7 +174,7 @@ async fn transactional(
 ) -> Result<Figures> {
     let mut tries = Tries::new(applier.limits);
     loop {
-        let stopped = match attempt(applier, statement, place, &tries).await {
+        let stopped = match attempt(applier, statement, place, &mut tries).await {
             Ok(rows) => return Ok(Figures::of(rows, tries.failed())),
             Err(stopped) => stopped,
         };
@@ -188,12 +183,9 @@ async fn transactional(
             let _ = applier.session.execute("ROLLBACK").await;
             if is_transient(error) {
                 let cancel = applier.session.cancellation().clone();
-                if tries.next(&cancel).await? {
-                    continue;
-                }
                 let place = format!("{}:{}", file.script.path.display(), statement.line);
-                let tries = tries.failed();
-                return Err(BusyError::LockTimeout { place, tries, blockers: String::new() }.into());
+                tries.next(&place, applier.events, &cancel).await?;
+                continue;
             }
         }
         return Err(stopped_at(file, statement, true)(stopped));
@@ -204,17 +196,13 @@ async fn attempt(
     applier: &mut Applier<'_>,
     statement: &Statement,
     place: &Place,
-    tries: &Tries,
+    tries: &mut Tries,
 ) -> Result<u64, Stopped> {
     let session = &mut *applier.session;
-    let begin = format!(
-        "BEGIN; SET LOCAL lock_timeout = {}; SET LOCAL statement_timeout = {}",
-        tries.lock_timeout().as_millis(),
-        applier.limits.statement_timeout.as_millis()
-    );
-    session.execute(&begin).await?;
-    let rows = session.execute(&statement.sql).await?.rows_affected();
-    place.start(session, &digest(statement), applier.run_id, None).await?;
+    session.execute(&tries.begin()).await?;
+    let watched = Watched::new(session, tries.lock_timeout());
+    let rows = watched.during(&mut tries.blockers, session.execute(&statement.sql)).await?.rows_affected();
+    place.start(session, &statement.digest(), applier.run_id, None).await?;
     place.finish(session, rows).await?;
     session.execute("COMMIT").await?;
     Ok(rows)
@@ -247,12 +235,7 @@ async fn outside(
         }
     };
     let rows = outcome.map_err(failed)?;
-    let reset = format!(
-        "SET lock_timeout = {}; SET statement_timeout = {}",
-        applier.limits.lock_timeout_most.as_millis(),
-        applier.limits.statement_timeout.as_millis()
-    );
-    applier.session.execute(&reset).await.map_err(failed)?;
+    applier.session.reset_limits().await.map_err(failed)?;
     applier.events.emit(EventKind::Figure {
         name: format!("{} line {}", file.script.path.display(), statement.line),
         value: format!("{} ms outside of a transaction", milliseconds(began)),

@@ -11,7 +11,7 @@ use super::proof;
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::event::{BackupDone, EventKind, Progress, milliseconds};
-use crate::postgres::catalog;
+use crate::postgres::catalog::{self, Surroundings};
 use crate::postgres::contents::{self, Columns, Fingerprint, TableName};
 use crate::postgres::history::History;
 use crate::postgres::query::Stopped;
@@ -24,6 +24,9 @@ const PARTIAL_SUFFIX: &str = ".partial";
 
 /// gzip level 1: level 6, pg_dump's default, costs several times the CPU and is hardly smaller.
 const COMPRESSION: &str = "--compress=1";
+
+/// What our own connections speak: the dump's bytes are compared with what they read.
+const ENCODING: &str = "--encoding=UTF8";
 
 /// How long the dump waits for a lock before it gives up rather than queue in front of others.
 const LOCK_WAIT: &str = "--lock-wait-timeout=10s";
@@ -44,7 +47,7 @@ struct ManifestHead {
     server: crate::postgres::version::Version,
     encoding: String,
     migration: Option<i64>,
-    roles: Vec<String>,
+    surroundings: Surroundings,
     extensions: Vec<String>,
 }
 
@@ -70,7 +73,7 @@ pub async fn make(cx: &mut Context) -> Result<(PathBuf, Manifest)> {
     let dump_ms = milliseconds(began);
 
     let began = Instant::now();
-    let (files, tables, proof) = proof::prove(cx, &tools, &partial.path, &source.tables, &source.manifest.roles, &source.manifest.encoding, source.bytes).await?;
+    let (files, tables, proof) = proof::prove(cx, &tools, &partial.path, &source.tables, &source.manifest.surroundings.roles, &source.manifest.encoding, source.bytes).await?;
     let proof_ms = milliseconds(began);
 
     let manifest = Manifest {
@@ -85,7 +88,7 @@ pub async fn make(cx: &mut Context) -> Result<(PathBuf, Manifest)> {
         encoding: source.manifest.encoding,
         commit: cx.workspace.commit.clone(),
         migration: source.manifest.migration,
-        roles: source.manifest.roles,
+        surroundings: source.manifest.surroundings,
         extensions: source.manifest.extensions,
         files,
         tables: table_entries(tables),
@@ -129,7 +132,7 @@ async fn observe(cx: &Context) -> Result<Source> {
             server: session.version(),
             encoding: encoding(&mut session).await?,
             migration: history.latest_finished(),
-            roles: catalog::roles(&mut session).await?,
+            surroundings: catalog::surroundings(&mut session, &overview).await?,
             extensions: catalog::extensions(&mut session).await?,
         },
     };
@@ -151,6 +154,7 @@ async fn dump(cx: &Context, tools: &Tools, source: &Source, into: &Path) -> Resu
         format!("--file={}", into.display()),
         format!("--jobs={}", cx.workspace.config.backup.jobs.max(1)),
         COMPRESSION.to_owned(),
+        ENCODING.to_owned(),
         LOCK_WAIT.to_owned(),
         "--no-password".to_owned(),
         "--no-sync".to_owned(),

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::failure::BackupError;
 use crate::error::{Error, Result};
+use crate::postgres::catalog::Surroundings;
 use crate::postgres::contents::TableName;
 use crate::postgres::version::Version;
 
@@ -44,8 +45,9 @@ pub struct Manifest {
     pub commit: Option<String>,
     /// The newest applied migration.
     pub migration: Option<i64>,
-    /// Roles that the server has; the dump may name any of them.
-    pub roles: Vec<String>,
+    /// What the dump leaves out.
+    #[serde(flatten)]
+    pub surroundings: Surroundings,
     /// Extensions with their versions.
     pub extensions: Vec<String>,
     /// Every file, by its path in the backup's folder.

@@ -10,6 +10,7 @@ use super::manifest::{DUMP_FOLDER, FileEntry, Proof};
 use super::restore;
 use crate::context::Context;
 use crate::error::{Error, Result};
+use crate::postgres::catalog::Role;
 use crate::postgres::contents::{self, Columns, Contents, Fingerprint, TableName};
 use crate::postgres::session::Session;
 use crate::postgres::tools::{Invocation, Tools};
@@ -28,7 +29,7 @@ pub(super) async fn prove(
     tools: &Tools,
     folder: &Path,
     tables: &Columns,
-    roles: &[String],
+    roles: &[Role],
     encoding: &str,
     bytes: u64,
 ) -> Result<Proven> {

@@ -1,5 +1,6 @@
 //! Questions to PostgreSQL's own catalogs.
 
+use serde::{Deserialize, Serialize};
 use sqlx::Row;
 
 use super::query::Stopped;
@@ -136,7 +137,11 @@ pub struct Overview {
     pub size: u64,
     /// The role may create tables in the schema that new tables go to.
     pub may_create: bool,
-    /// That schema.
+    /// The role may create schemas in the database.
+    pub may_create_schema: bool,
+    /// The database's owner.
+    pub owner: String,
+    /// The schema that new tables go to.
     pub schema: Option<String>,
     /// The role.
     pub role: String,
@@ -154,7 +159,9 @@ pub async fn overview(session: &mut Session) -> Result<Overview> {
                 coalesce(has_schema_privilege(current_schema(), 'CREATE'), false), current_user::text, \
                 ARRAY(SELECT c.oid::regclass::text FROM pg_class c \
                       WHERE c.relkind IN ('r', 'p') AND c.relnamespace = current_schema()::regnamespace \
-                        AND NOT pg_has_role(c.relowner, 'USAGE') ORDER BY c.relname)",
+                        AND NOT pg_has_role(c.relowner, 'USAGE') ORDER BY c.relname), \
+                has_database_privilege(current_database(), 'CREATE'), \
+                (SELECT pg_get_userbyid(datdba)::text FROM pg_database WHERE datname = current_database())",
     );
     let rows = session.fetch_bound(query).await.map_err(Stopped::doing("look at the database"))?;
     let row = rows.first().ok_or_else(|| {
@@ -166,6 +173,59 @@ pub async fn overview(session: &mut Session) -> Result<Overview> {
         may_create: row.get(2),
         role: row.get(3),
         foreign_tables: row.get(4),
+        may_create_schema: row.get(5),
+        owner: row.get(6),
+    })
+}
+
+/// A role as a copy of the database needs it: what it may do there, never how it logs in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Role {
+    /// Its name.
+    pub name: String,
+    /// It may do anything.
+    pub superuser: bool,
+    /// It has the rights of the roles that it is a member of without SET ROLE.
+    pub inherit: bool,
+    /// The roles that it is a member of.
+    pub member_of: Vec<String>,
+}
+
+/// What belongs to a database and is not in its dump.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Surroundings {
+    /// The role that looked.
+    pub role: String,
+    /// The database's owner.
+    pub owner: String,
+    /// That role may create schemas in the database.
+    pub may_create_schema: bool,
+    /// Roles that the server has; the dump may name any of them.
+    pub roles: Vec<Role>,
+    /// Settings of the role and the database; the weaker first.
+    pub settings: Vec<(String, String)>,
+}
+
+impl Surroundings {
+    /// The role that would migrate the database: the one that looked, unless that one may only read;
+    /// then the owner.
+    #[must_use]
+    pub fn migrating_role(&self) -> &str {
+        if self.may_create_schema { &self.role } else { &self.owner }
+    }
+}
+
+/// Reads the [`Surroundings`].
+///
+/// # Errors
+/// The server's.
+pub async fn surroundings(session: &mut Session, overview: &Overview) -> Result<Surroundings> {
+    Ok(Surroundings {
+        role: overview.role.clone(),
+        owner: overview.owner.clone(),
+        may_create_schema: overview.may_create_schema,
+        roles: roles(session).await?,
+        settings: settings(session).await?,
     })
 }
 
@@ -173,10 +233,35 @@ pub async fn overview(session: &mut Session) -> Result<Overview> {
 ///
 /// # Errors
 /// The server's.
-pub async fn roles(session: &mut Session) -> Result<Vec<String>> {
-    let query = "SELECT rolname FROM pg_roles WHERE rolname !~ '^pg_' ORDER BY 1";
-    let rows = session.fetch_text(query, usize::MAX).await.map_err(Stopped::doing("list the roles"))?;
-    Ok(rows.rows.into_iter().filter_map(|mut row| row.swap_remove(0)).collect())
+pub async fn roles(session: &mut Session) -> Result<Vec<Role>> {
+    let query = sqlx::query(
+        "SELECT r.rolname::text, r.rolsuper, r.rolinherit, \
+                ARRAY(SELECT DISTINCT g.rolname::text FROM pg_auth_members m JOIN pg_roles g ON g.oid = m.roleid \
+                      WHERE m.member = r.oid ORDER BY 1) \
+         FROM pg_roles r WHERE r.rolname !~ '^pg_' ORDER BY 1",
+    );
+    let rows = session.fetch_bound(query).await.map_err(Stopped::doing("list the roles"))?;
+    Ok(rows
+        .iter()
+        .map(|row| Role { name: row.get(0), superuser: row.get(1), inherit: row.get(2), member_of: row.get(3) })
+        .collect())
+}
+
+/// What `ALTER DATABASE … SET` and `ALTER ROLE … SET` say for this role in this database, the weaker
+/// first. pg_dump leaves them out, and a search_path among them decides what a migration means.
+///
+/// # Errors
+/// The server's.
+pub async fn settings(session: &mut Session) -> Result<Vec<(String, String)>> {
+    let query = sqlx::query(
+        "SELECT split_part(c, '=', 1), substr(c, strpos(c, '=') + 1) \
+         FROM pg_db_role_setting s, unnest(s.setconfig) WITH ORDINALITY AS u(c, n) \
+         WHERE s.setdatabase IN (0, (SELECT oid FROM pg_database WHERE datname = current_database())) \
+           AND s.setrole IN (0, (SELECT oid FROM pg_roles WHERE rolname = current_user)) \
+         ORDER BY s.setrole <> 0, s.setdatabase <> 0, n",
+    );
+    let rows = session.fetch_bound(query).await.map_err(Stopped::doing("read the database's settings"))?;
+    Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
 }
 
 /// Installed extensions with their versions, without plpgsql.

@@ -14,7 +14,7 @@ use super::tools::{Invocation, ToolError, complaint};
 use crate::error::{Error, Result};
 
 /// The label that names the process a container belongs to, so that leftovers can be found.
-pub(crate) const OWNER_LABEL: &str = "rehearsal.owner";
+pub const OWNER_LABEL: &str = "rehearsal.owner";
 
 /// How long removing an interrupted container may take.
 const REMOVE_LIMIT: Duration = Duration::from_secs(10);

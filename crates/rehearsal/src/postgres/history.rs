@@ -2,14 +2,13 @@
 
 use std::time::Duration;
 
-use sqlx::Row;
 use sqlx::migrate::{Migrate, MigrateError};
 
-use super::journal;
+use super::identifier::literal;
+use super::journal::{self, Unfinished};
 use super::query::{QueryError, Stopped};
-use super::session::Session;
+use super::session::{Session, TextRow};
 use crate::error::{Error, Result};
-use crate::plan::Direction;
 
 /// sqlx's default table.
 pub const DEFAULT_TABLE: &str = "_sqlx_migrations";
@@ -27,11 +26,30 @@ pub struct Applied {
     pub checksum: Vec<u8>,
 }
 
+impl Applied {
+    fn from_text(row: TextRow) -> Self {
+        let mut values = row.into_iter().map(Option::unwrap_or_default);
+        let mut next = || values.next().unwrap_or_default();
+        Self {
+            version: next().parse().unwrap_or_default(),
+            description: next(),
+            success: next() == "t",
+            checksum: unhex(&next()),
+        }
+    }
+}
+
+/// The bytes that `encode(…, 'hex')` wrote.
+fn unhex(text: &str) -> Vec<u8> {
+    let digit = |digit: u8| char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok()).unwrap_or_default();
+    text.as_bytes().chunks_exact(2).map(|pair| digit(pair[0]) << 4 | digit(pair[1])).collect()
+}
+
 /// What has been applied, and what our journal knows of what is not finished.
 #[derive(Debug, Clone, Default)]
 pub struct History {
     rows: Vec<Applied>,
-    unfinished_direction: Option<Direction>,
+    journalled: Option<Unfinished>,
 }
 
 impl History {
@@ -41,27 +59,18 @@ impl History {
     /// When it cannot be read.
     pub async fn read(session: &mut Session, table: &str) -> Result<Self> {
         let doing = || Stopped::doing("read the migration history");
-        let exists = sqlx::query("SELECT to_regclass($1) IS NOT NULL").bind(table);
-        let rows = session.fetch_bound(exists).await.map_err(doing())?;
-        if !rows.first().is_some_and(|row| row.get::<bool, _>(0)) {
+        // As text and not prepared: one round trip each instead of two.
+        let exists = format!("SELECT to_regclass({}) IS NOT NULL", literal(table));
+        let rows = session.fetch_text(&exists, 1).await.map_err(doing())?.rows;
+        if rows.first().and_then(|row| row.first()?.as_deref()) != Some("t") {
             return Ok(Self::default());
         }
-        let select = format!("SELECT version, description, success, checksum FROM {table} ORDER BY version");
-        let rows = session
-            .fetch_bound(sqlx::query(sqlx::AssertSqlSafe(select)))
-            .await
-            .map_err(doing())?
-            .iter()
-            .map(|row| Applied {
-                version: row.get(0),
-                description: row.get(1),
-                success: row.get(2),
-                checksum: row.get(3),
-            })
-            .collect();
-        let mut history = Self { rows, unfinished_direction: None };
+        let select = format!("SELECT version, description, success, encode(checksum, 'hex') FROM {table} ORDER BY version");
+        let rows = session.fetch_text(&select, usize::MAX).await.map_err(doing())?.rows;
+        let rows = rows.into_iter().map(Applied::from_text).collect();
+        let mut history = Self { rows, journalled: None };
         if let Some(version) = history.unfinished().map(|row| row.version) {
-            history.unfinished_direction = journal::unfinished_direction(session, version).await?;
+            history.journalled = journal::unfinished(session, version).await?;
         }
         Ok(history)
     }
@@ -95,15 +104,15 @@ impl History {
         self.rows.iter().find(|row| !row.success)
     }
 
-    /// In which direction it stopped, when our journal knows.
+    /// How far it came, when our journal knows.
     #[must_use]
-    pub fn unfinished_direction(&self) -> Option<Direction> {
-        self.unfinished_direction
+    pub fn journalled(&self) -> Option<&Unfinished> {
+        self.journalled.as_ref()
     }
 
     #[cfg(test)]
     pub(crate) fn for_tests(rows: impl Iterator<Item = Applied>) -> Self {
-        Self { rows: rows.collect(), unfinished_direction: None }
+        Self { rows: rows.collect(), journalled: None }
     }
 }
 
@@ -168,6 +177,16 @@ pub async fn set_success(
     session.execute_bound(query).await.map(drop)
 }
 
+/// Takes over the checksum of a file that was mended before it was finished.
+///
+/// # Errors
+/// The server's.
+pub async fn set_checksum(session: &mut Session, table: &str, version: i64, checksum: &[u8]) -> Result<(), Stopped> {
+    let update = format!("UPDATE {table} SET checksum = $2 WHERE version = $1 AND NOT success");
+    let query = sqlx::query(sqlx::AssertSqlSafe(update)).bind(version).bind(checksum);
+    session.execute_bound(query).await.map(drop)
+}
+
 /// Forgets a version that was undone.
 ///
 /// # Errors
@@ -176,4 +195,15 @@ pub async fn delete(session: &mut Session, table: &str, version: i64) -> Result<
     let delete = format!("DELETE FROM {table} WHERE version = $1");
     let query = sqlx::query(sqlx::AssertSqlSafe(delete)).bind(version);
     session.execute_bound(query).await.map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_come_back_from_hex() {
+        let bytes: Vec<u8> = (0..=255).collect();
+        assert_eq!(unhex(&crate::postgres::schema::hex(&bytes)), bytes);
+    }
 }

@@ -4,6 +4,8 @@
 //! intent is written before, its completion after; a batch writes its checkpoint in its own
 //! transaction. So whatever stops a run, the next one knows where it stood.
 
+use std::collections::BTreeMap;
+
 use sqlx::Row;
 
 use super::query::Stopped;
@@ -63,35 +65,55 @@ pub struct Place {
 /// # Errors
 /// When the role may not create a schema in this database.
 pub async fn ensure(session: &mut Session) -> Result<()> {
-    let exists = "SELECT to_regclass('rehearsal.journal')";
-    let doing = || Stopped::doing("create the journal (schema rehearsal)");
-    let rows = session.fetch_text(exists, 1).await.map_err(doing())?;
-    if rows.rows.first().is_some_and(|row| row[0].is_some()) {
-        return Ok(());
+    if !exists(session).await? {
+        session.execute(CREATE).await.map_err(Stopped::doing("create the journal (schema rehearsal)"))?;
     }
-    session.execute(CREATE).await.map_err(doing())?;
     Ok(())
 }
 
-/// The direction in which a version stopped half-way, if this journal has it.
+/// Whether this database has a journal.
 ///
 /// # Errors
 /// The server's.
-pub async fn unfinished_direction(session: &mut Session, version: i64) -> Result<Option<Direction>> {
-    let doing = || Stopped::doing("read the journal");
-    let exists = session.fetch_text("SELECT to_regclass('rehearsal.journal')", 1).await.map_err(doing())?;
-    if exists.rows.first().is_none_or(|row| row[0].is_none()) {
+pub async fn exists(session: &mut Session) -> Result<bool> {
+    let query = "SELECT to_regclass('rehearsal.journal')";
+    let rows = session.fetch_text(query, 1).await.map_err(Stopped::doing("look for the journal"))?;
+    Ok(rows.rows.first().is_some_and(|row| row[0].is_some()))
+}
+
+/// What is known of a file that stopped half-way.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unfinished {
+    /// In which direction.
+    pub direction: Direction,
+    /// Digests of the statements that are done, or have done some of their batches, by number. These
+    /// must stay as they are; what comes after them may still be mended.
+    pub fixed: BTreeMap<usize, String>,
+}
+
+/// How far a version came that stopped half-way, if this journal knows.
+///
+/// # Errors
+/// The server's.
+pub async fn unfinished(session: &mut Session, version: i64) -> Result<Option<Unfinished>> {
+    if !exists(session).await? {
         return Ok(None);
     }
     let query = sqlx::query(
-        "SELECT direction FROM rehearsal.journal WHERE version = $1 ORDER BY started_at DESC, statement DESC LIMIT 1",
+        "SELECT direction, statement, digest, state = 'done' OR checkpoint IS NOT NULL FROM rehearsal.journal \
+         WHERE version = $1 ORDER BY started_at, statement",
     )
     .bind(version);
-    let rows = session.fetch_bound(query).await.map_err(doing())?;
-    Ok(rows.first().map(|row| match row.get::<&str, _>(0) {
-        "down" => Direction::Down,
-        _ => Direction::Up,
-    }))
+    let rows = session.fetch_bound(query).await.map_err(Stopped::doing("read the journal"))?;
+    // A file's first statement in one direction makes the journal forget the other one.
+    let Some(last) = rows.last() else { return Ok(None) };
+    let direction = if last.get::<&str, _>(0) == "down" { Direction::Down } else { Direction::Up };
+    let fixed = rows
+        .iter()
+        .filter(|row| row.get::<bool, _>(3))
+        .map(|row| (usize::try_from(row.get::<i32, _>(1)).unwrap_or_default(), row.get(2)))
+        .collect();
+    Ok(Some(Unfinished { direction, fixed }))
 }
 
 /// Forgets what an earlier, finished pass over this file wrote.
@@ -126,7 +148,7 @@ impl Place {
         }))
     }
 
-    /// Writes the intent.
+    /// Writes the intent. What is known of the same statement stays; another one begins anew.
     ///
     /// # Errors
     /// The server's.
@@ -140,7 +162,11 @@ impl Place {
         let query = sqlx::query(
             "INSERT INTO rehearsal.journal (version, direction, statement, digest, run_id, state, upper_bound) \
              VALUES ($1, $2, $3, $4, $5, 'started', $6) \
-             ON CONFLICT (version, direction, statement) DO UPDATE SET run_id = excluded.run_id",
+             ON CONFLICT (version, direction, statement) DO UPDATE SET run_id = excluded.run_id, state = 'started', \
+               digest = excluded.digest, \
+               upper_bound = CASE WHEN journal.digest = excluded.digest THEN journal.upper_bound ELSE excluded.upper_bound END, \
+               checkpoint = CASE WHEN journal.digest = excluded.digest THEN journal.checkpoint END, \
+               rows_affected = CASE WHEN journal.digest = excluded.digest THEN journal.rows_affected ELSE 0 END",
         )
         .bind(self.version)
         .bind(self.direction.as_str())

@@ -8,6 +8,7 @@ pub mod history;
 pub mod identifier;
 pub mod journal;
 pub mod locks;
+pub mod pooler;
 pub mod programs;
 pub mod query;
 pub mod schema;

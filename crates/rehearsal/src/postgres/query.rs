@@ -22,8 +22,15 @@ impl QueryError {
             Some("55P03") => Kind::Busy,
             // The server is a gate as well: what it does not let us do was not begun.
             Some("42501") => Kind::Refused,
+            _ if self.is_pooled() => Kind::Refused,
             _ => Kind::Failed,
         }
+    }
+
+    /// A prepared statement of ours is unknown, or was there already: another session answered. That
+    /// is what a transaction pooler does.
+    fn is_pooled(&self) -> bool {
+        matches!(sqlstate(&self.source).as_deref(), Some("42P05" | "26000"))
     }
 
     /// What to do next.
@@ -32,6 +39,9 @@ impl QueryError {
         match sqlstate(&self.source).as_deref() {
             _ if is_connection_lost(&self.source) => {
                 "the connection was lost: look at the server's log, then run the same command again".into()
+            }
+            _ if self.is_pooled() => {
+                "a connection pooler in transaction mode stands in between: give the direct URL of the server".into()
             }
             Some("42501") => "connect as a role that owns the objects, or have the right granted".into(),
             Some("57014") => "it took longer than its time limit; try at a quieter time".into(),

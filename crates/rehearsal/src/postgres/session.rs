@@ -65,11 +65,9 @@ impl Session {
         };
         // One round trip: limits first, so that even this cannot hang, then who we talk to.
         let set_up = format!(
-            "SET statement_timeout = {}; SET lock_timeout = {}; \
-             SET idle_in_transaction_session_timeout = 0; SET plan_cache_mode = force_custom_plan; \
+            "{}; SET idle_in_transaction_session_timeout = 0; SET plan_cache_mode = force_custom_plan; \
              SELECT pg_backend_pid(), current_setting('server_version_num'), pg_is_in_recovery()",
-            QUERY_TIMEOUT.as_millis(),
-            QUERY_LOCK_TIMEOUT.as_millis()
+            default_limits()
         );
         let row = connection
             .fetch_one(sqlx::raw_sql(AssertSqlSafe(set_up)))
@@ -88,6 +86,14 @@ impl Session {
         })
     }
 
+    /// Goes back to the limits that a session begins with.
+    ///
+    /// # Errors
+    /// As [`Session::execute`].
+    pub async fn reset_limits(&mut self) -> Result<(), Stopped> {
+        self.execute(&default_limits()).await.map(drop)
+    }
+
     /// The server's version.
     #[must_use]
     pub fn version(&self) -> Version {
@@ -98,6 +104,12 @@ impl Session {
     #[must_use]
     pub fn is_in_recovery(&self) -> bool {
         self.in_recovery
+    }
+
+    /// Its backend's pid.
+    #[must_use]
+    pub fn pid(&self) -> i32 {
+        self.stop.pid
     }
 
     /// The target it is connected to.
@@ -207,6 +219,14 @@ impl Session {
     pub async fn close(self) {
         let _ = tokio::time::timeout(CANCEL_GRACE, self.connection.close()).await;
     }
+}
+
+fn default_limits() -> String {
+    format!(
+        "SET statement_timeout = {}; SET lock_timeout = {}",
+        QUERY_TIMEOUT.as_millis(),
+        QUERY_LOCK_TIMEOUT.as_millis()
+    )
 }
 
 /// Rows as text, with their columns' names and how many there were.

@@ -1,6 +1,7 @@
 //! A server in a container, by testcontainers.
 
 use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -11,15 +12,17 @@ use testcontainers::bollard::query_parameters::{
     CreateImageOptionsBuilder, ListContainersOptionsBuilder, RemoveContainerOptionsBuilder,
 };
 use testcontainers::core::client::docker_client_instance;
+use testcontainers::core::error::{TestcontainersError, WaitContainerError};
+use testcontainers::core::logs::LogFrame;
 use testcontainers::core::{ContainerPort, WaitFor};
 use testcontainers::runners::AsyncRunner;
 use testcontainers::{ContainerAsync, GenericImage, ImageExt};
 use tokio_util::sync::CancellationToken;
 
 use super::provider::{DEFAULT_MAJOR, Provider, Request, SandboxError};
-use super::sandbox::{Guard, Sandbox};
+use super::sandbox::{Guard, Kept, Sandbox};
 use crate::error::{Error, Result};
-use crate::postgres::container::OWNER_LABEL;
+pub use crate::postgres::container::OWNER_LABEL;
 use crate::postgres::session::Session;
 use crate::postgres::tools::Tools;
 use crate::process;
@@ -131,6 +134,8 @@ async fn start(request: &Request, image: &str, major: u32, cancel: &Cancellation
     ensure_image(&engine, image).await?;
     let password: String = std::iter::repeat_with(fastrand::alphanumeric).take(32).collect();
     let start = |log: String| SandboxError::Start { provider: "docker", log };
+    let log = LastLine::default();
+    let listener = log.clone();
     let (name, tag) = image.rsplit_once(':').filter(|(_, tag)| !tag.contains('/')).unwrap_or((image, "latest"));
     let on_tmpfs = request.expected_bytes < MOST_MEMORY;
     let settings = SETTINGS.iter().flat_map(|setting| ["-c".to_owned(), (*setting).to_owned()]);
@@ -145,9 +150,16 @@ async fn start(request: &Request, image: &str, major: u32, cancel: &Cancellation
         .with_label(OWNER_LABEL, process::identity())
         .with_startup_timeout(request.start_limit)
         .with_host_config_modifier(move |host| confine(host, on_tmpfs, major))
+        .with_log_consumer(move |frame: &LogFrame| listener.hear(frame))
         .start()
         .await
-        .map_err(|error| start(first_line(&error.to_string())))?;
+        .map_err(|error| match error {
+            TestcontainersError::WaitContainer(WaitContainerError::StartupTimeout) => {
+                SandboxError::Slow { provider: "docker", limit: request.start_limit, log: log.get() }
+            }
+            TestcontainersError::WaitContainer(_) => start(log.get()),
+            other => start(first_line(&other.to_string())),
+        })?;
     let port = container.get_host_port_ipv4(PORT).await.map_err(|error| start(error.to_string()))?;
     let host = container.get_host().await.map_err(|error| start(error.to_string()))?.to_string();
     // A name may lead to an address family on which the port is not published.
@@ -169,6 +181,28 @@ fn confine(host: &mut HostConfig, on_tmpfs: bool, major: u32) {
     if on_tmpfs {
         let folder = if major >= MAJOR_WITH_NEW_FOLDER { "/var/lib/postgresql" } else { "/var/lib/postgresql/data" };
         host.tmpfs = Some(HashMap::from([(folder.to_owned(), "rw".to_owned())]));
+    }
+}
+
+/// The line of a container's log that tells most: the last one, unless there was a fatal one.
+#[derive(Debug, Clone, Default)]
+struct LastLine(Arc<Mutex<(bool, String)>>);
+
+impl LastLine {
+    fn hear(&self, frame: &LogFrame) {
+        let text = String::from_utf8_lossy(frame.bytes());
+        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        for line in text.lines().map(str::trim).filter(|line| !line.is_empty()) {
+            let fatal = ["FATAL", "PANIC", "Error:", "error:"].iter().any(|word| line.contains(word));
+            if fatal || !last.0 {
+                *last = (fatal, line.to_owned());
+            }
+        }
+    }
+
+    fn get(&self) -> String {
+        let last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if last.1.is_empty() { "it logged nothing".into() } else { last.1.clone() }
     }
 }
 
@@ -205,7 +239,7 @@ impl Guard for Container {
         let _ = tokio::time::timeout(REMOVE_LIMIT, self.container.rm()).await;
     }
 
-    async fn keep(self: Box<Self>) -> Result<String> {
+    async fn keep(self: Box<Self>) -> Result<Kept> {
         let engine = engine().await?;
         let id = self.container.id().to_owned();
         // Its label names us as the owner, and the sweep would take it: a label cannot be changed,
@@ -215,7 +249,11 @@ impl Guard for Container {
         let options = testcontainers::bollard::query_parameters::RenameContainerOptionsBuilder::default().name(&name).build();
         engine.rename_container(&id, options).await.map_err(|error| SandboxError::Start { provider: "docker", log: error.to_string() })?;
         std::mem::forget(self.container);
-        Ok(format!("docker rm -fv {name}"))
+        Ok(Kept {
+            // In the container the socket asks for no password, so none has to be shown.
+            connect: format!("docker exec -it {name} psql -U postgres"),
+            remove: format!("docker rm -fv {name}"),
+        })
     }
 }
 

@@ -16,7 +16,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use tokio_util::sync::CancellationToken;
 
 use super::provider::{Provider, Request, SandboxError};
-use super::sandbox::{Guard, Sandbox};
+use super::sandbox::{Guard, Kept, Sandbox};
 use super::{sweep, template};
 use crate::context::Environment;
 use crate::error::{Error, Result};
@@ -58,6 +58,8 @@ const SETTINGS: &[&str] = &[
     "logging_collector=off",
     "jit=off",
     "cluster_name=rehearsal",
+    // In the data folder, which goes with us, and not as files of its own in /dev/shm.
+    "dynamic_shared_memory_type=mmap",
 ];
 
 /// An unprivileged account, which PostgreSQL insists on.
@@ -310,7 +312,7 @@ impl Guard for Server {
     }
 
     /// The server was started to die with us: it is ended in good order and started again without that.
-    async fn keep(mut self: Box<Self>) -> Result<String> {
+    async fn keep(mut self: Box<Self>) -> Result<Kept> {
         let kept = tokio::task::spawn_blocking(move || {
             self.end(Signal::INT);
             let (sender, ended) = channel();
@@ -320,7 +322,10 @@ impl Guard for Server {
             sweep::mark_kept(&self.folder)?;
             let pid = self.pid.take().map_or(0, |pid| pid.as_raw_nonzero().get());
             let folder = std::mem::take(&mut self.folder);
-            Ok(format!("kill -QUIT {pid}; rm -r {}", folder.display()))
+            Ok(Kept {
+                connect: format!("psql -h {} -U postgres", folder.display()),
+                remove: format!("kill -QUIT {pid}; rm -r {}", folder.display()),
+            })
         });
         kept.await.map_err(|error| SandboxError::Start { provider: "local", log: error.to_string() })?
     }

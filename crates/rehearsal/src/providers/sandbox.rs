@@ -4,12 +4,19 @@ use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
 
 use crate::error::Result;
+use crate::postgres::catalog::{self, Role, Surroundings};
 use crate::postgres::identifier::{literal, quote};
-use crate::postgres::query::Stopped;
+use crate::postgres::query::{Stopped, server_words};
 use crate::postgres::session::Session;
 use crate::postgres::tools::Tools;
 use crate::postgres::version::Version;
 use crate::target::Target;
+
+/// Settings whose value is a list of identifiers (GUC_LIST_QUOTE in guc_tables.c).
+const LISTS: &[&str] = &["search_path", "temp_tablespaces", "local_preload_libraries", "session_preload_libraries"];
+
+/// A reader's setting: the copy is there to be written.
+const READ_ONLY: &str = "default_transaction_read_only";
 
 /// What ends a server. Dropping it ends the server as well, as far as a drop can.
 #[async_trait]
@@ -17,11 +24,21 @@ pub trait Guard: Send + Sync {
     /// Ends the server and removes what it left.
     async fn remove(self: Box<Self>);
 
-    /// Lets the server live on after this process, and tells how to get rid of it.
+    /// Lets the server live on after this process.
     ///
     /// # Errors
     /// When it cannot be kept; it is removed then.
-    async fn keep(self: Box<Self>) -> Result<String>;
+    async fn keep(self: Box<Self>) -> Result<Kept>;
+}
+
+/// How to look at a server that was kept, as commands to copy. They hold no password: they end up
+/// in records.
+#[derive(Debug, Clone)]
+pub struct Kept {
+    /// Connects as the superuser; the database's name is to follow.
+    pub connect: String,
+    /// Ends the server and removes what it left.
+    pub remove: String,
 }
 
 /// A throwaway server, its superuser, and the client programs that belong to it.
@@ -91,21 +108,69 @@ impl Sandbox {
         Ok(())
     }
 
-    /// Makes the roles that a dump names; without rights to log in.
+    /// Makes the roles that a dump names, with their memberships; none of them can log in.
     ///
     /// # Errors
     /// The server's.
-    pub async fn create_roles(&self, roles: &[String], cancel: &CancellationToken) -> Result<()> {
+    pub async fn create_roles(&self, roles: &[Role], cancel: &CancellationToken) -> Result<()> {
+        let doing = || Stopped::doing("create the target's roles in the sandbox");
         let mut session = Session::connect(&self.server, "sandbox", cancel).await?;
-        for role in roles {
-            let sql = format!(
-                "DO $$ BEGIN IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = {0}) THEN CREATE ROLE {1} NOLOGIN; END IF; END $$",
-                literal(role), quote(role)
-            );
-            session.execute(&sql).await.map_err(Stopped::doing("create the target's roles in the sandbox"))?;
+        let there: Vec<String> = catalog::roles(&mut session).await?.into_iter().map(|role| role.name).collect();
+        let missing = || roles.iter().filter(|role| !there.contains(&role.name));
+        for role in missing() {
+            let attributes = match (role.superuser, role.inherit) {
+                (true, _) => "SUPERUSER",
+                (false, true) => "INHERIT",
+                (false, false) => "NOINHERIT",
+            };
+            let sql = format!("CREATE ROLE {} NOLOGIN {attributes}", quote(&role.name));
+            session.execute(&sql).await.map_err(doing())?;
+        }
+        for role in missing() {
+            // A hosted server has roles of its maker's, which a fresh one lacks.
+            for group in role.member_of.iter().filter(|group| group.starts_with("pg_") || roles.iter().any(|role| role.name == **group)) {
+                let sql = format!("GRANT {} TO {}", quote(group), quote(&role.name));
+                session.execute(&sql).await.map_err(doing())?;
+            }
         }
         session.close().await;
         Ok(())
+    }
+
+    /// Makes a restored database look as the original does to the role that works on it: the role may
+    /// log in, and owner, right to create and settings, which a dump leaves out, are the original's.
+    /// Gives the settings that this server does not take.
+    ///
+    /// # Errors
+    /// The server's.
+    pub async fn enter_as(
+        &self,
+        original: &Surroundings,
+        database: &str,
+        cancel: &CancellationToken,
+    ) -> Result<(Target, Vec<String>)> {
+        let mut session = Session::connect(&self.server, "sandbox", cancel).await?;
+        let password = self.server.password().map_or_else(String::new, |password| format!(" PASSWORD {}", literal(password)));
+        let who = original.migrating_role();
+        let (role, database_name) = (quote(who), quote(database));
+        let mut sql = format!("ALTER ROLE {role} LOGIN{password}; ALTER DATABASE {database_name} OWNER TO {};", quote(&original.owner));
+        if original.may_create_schema && who == original.role {
+            sql.push_str(&format!("GRANT CREATE ON DATABASE {database_name} TO {role}"));
+        }
+        session.execute(&sql).await.map_err(Stopped::doing("let the target's role into the sandbox"))?;
+        let mut unknown = Vec::new();
+        for (name, value) in original.settings.iter().filter(|(name, _)| name != READ_ONLY) {
+            // A list is stored with its members quoted; as one literal it would be one member.
+            let value = if LISTS.contains(&name.as_str()) { value.clone() } else { literal(value) };
+            let sql = format!("ALTER DATABASE {database_name} SET {name} TO {value}");
+            match session.execute(&sql).await {
+                Ok(_) => {}
+                Err(Stopped::Failed(error)) => unknown.push(format!("{name} ({})", server_words(&error))),
+                Err(stopped) => return Err(Stopped::doing("set what the target has set")(stopped)),
+            }
+        }
+        session.close().await;
+        Ok((self.server.with_database(database).with_user(who), unknown))
     }
 
     /// Ends it and removes what it left.
@@ -115,14 +180,14 @@ impl Sandbox {
         }
     }
 
-    /// Lets it live on, and tells how to get rid of it.
+    /// Lets it live on, and tells how to look at it and how to get rid of it.
     ///
     /// # Errors
     /// When it cannot be kept.
-    pub async fn keep(mut self) -> Result<String> {
+    pub async fn keep(mut self) -> Result<Option<Kept>> {
         match self.guard.take() {
-            Some(guard) => guard.keep().await,
-            None => Ok(String::new()),
+            Some(guard) => guard.keep().await.map(Some),
+            None => Ok(None),
         }
     }
 }

@@ -26,7 +26,9 @@ impl RecordFile {
         let json = serde_json::to_vec_pretty(record)?;
         let path = |extension: &str| self.folder.join(format!("{}.{extension}", record.run.run_id));
         write_whole(&path("json"), &json).map_err(io::Error::other)?;
-        write_whole(&path("md"), markdown::render(record).as_bytes()).map_err(io::Error::other)
+        // The record is the evidence; its summary can be made again from it, so it need not be awaited
+        // on the disk.
+        std::fs::write(path("md"), markdown::render(record))
     }
 }
 

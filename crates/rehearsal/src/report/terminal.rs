@@ -94,6 +94,7 @@ impl<W: Write + Send> Terminal<W> {
 
     fn step_started(&mut self, index: usize) -> io::Result<()> {
         let Some(step) = self.steps.get(index).cloned() else { return Ok(()) };
+        self.began = None;
         if self.style.progress {
             let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
             let template = ProgressStyle::with_template("  {spinner} {prefix:<12} {elapsed} {msg}");
@@ -171,7 +172,7 @@ impl<W: Write + Send> Terminal<W> {
         }
         let name = self.steps.get(index).map_or("", |step| step.name.as_str()).to_owned();
         let mark = self.mark(outcome);
-        self.line(&format!("  {mark} {name:<12} {:>9}  {summary}", duration(time)))
+        self.line(&format!("  {mark} {name:<12} {:>9}  {}", duration(time), shown(outcome, summary)))
     }
 
     fn finished(&mut self, finished: &RunFinished) -> io::Result<()> {
@@ -217,10 +218,18 @@ impl<W: Write + Send> Terminal<W> {
                 Outcome::Warned | Outcome::Interrupted => "33",
                 Outcome::Failed | Outcome::Refused => "31",
             };
-            let outcome = self.paint(code, &format!("{:<11}", outcome.as_str()));
-            self.line(&format!("  {name:<12} {outcome} {:>9}  {summary}", duration(time)))?;
+            let painted = self.paint(code, &format!("{:<11}", outcome.as_str()));
+            self.line(&format!("  {name:<12} {painted} {:>9}  {}", duration(time), shown(outcome, &summary)))?;
         }
         self.line("")
+    }
+}
+
+/// A step's figure. What went wrong is told in full by the last lines, and here only begun.
+fn shown(outcome: Outcome, summary: &str) -> String {
+    match outcome {
+        Outcome::Failed | Outcome::Refused => shortened(summary, FOUND),
+        _ => shortened(summary, usize::MAX),
     }
 }
 

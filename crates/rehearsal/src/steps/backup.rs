@@ -28,7 +28,7 @@ impl Step for Backup {
             plural(manifest.rows(), "row"),
             plural(manifest.tables.len() as u64, "table"),
             bytes(manifest.bytes()),
-            manifest.proof.provider,
+            format_args!("a {} sandbox", manifest.proof.provider),
             crate::report::format::path(&path)
         );
         cx.backup = Some((path, manifest));

@@ -7,7 +7,7 @@ use crate::backup::proof::PROOF_DATABASE;
 use crate::context::Context;
 use crate::error::Result;
 use crate::postgres::query::Stopped;
-use crate::report::format::{count, plural};
+use crate::report::format::plural;
 
 /// What the copy is called from now on: the next proof makes a database of the old name.
 const COPY_DATABASE: &str = "rehearsal_copy";
@@ -27,23 +27,31 @@ impl Step for EnterCopy {
 
     async fn run(&self, cx: &mut Context) -> Result<StepReport> {
         let cancel = cx.cancel.clone();
+        let Some((_, original)) = cx.backup.clone() else {
+            return Ok(StepReport::skipped("there is no backup to go over to"));
+        };
         let sandbox = cx.sandbox(None, None).await?;
         let maintenance = sandbox.database("postgres");
-        let copy = sandbox.database(COPY_DATABASE);
         let described = format!("PostgreSQL {} ({})", sandbox.version(), sandbox.provider());
         let mut session = crate::postgres::Session::connect(&maintenance, "copy", &cancel).await?;
         let rename = format!("ALTER DATABASE {PROOF_DATABASE} RENAME TO {COPY_DATABASE}");
         session.execute(&rename).await.map_err(Stopped::doing("take over the restored copy"))?;
         session.close().await;
+        let (copy, unknown) = sandbox.enter_as(&original.surroundings, COPY_DATABASE, &cancel).await?;
+        for setting in unknown {
+            cx.events.warn(format!("the sandbox does not take the target's setting {setting}"));
+        }
         cx.enter(copy)?;
         let mut session = cx.connect_and_tell("copy").await?;
         // A restored database has no statistics: plans and checks would be those of an empty one.
         session.execute("SET statement_timeout = 0").await.map_err(Stopped::doing("prepare the copy"))?;
         session.execute("ANALYZE").await.map_err(Stopped::doing("analyse the copy"))?;
         session.close().await;
-        let held = cx.backup.as_ref().map_or_else(String::new, |(_, manifest)| {
-            format!(", {} in {}", plural(manifest.rows(), "row"), count(manifest.tables.len() as u64) + " tables")
-        });
-        Ok(StepReport::done(format!("{described}{held}")))
+        Ok(StepReport::done(format!(
+            "{described} as role {}, {} in {}",
+            original.surroundings.migrating_role(),
+            plural(original.rows(), "row"),
+            plural(original.tables.len() as u64, "table")
+        )))
     }
 }

@@ -1,5 +1,7 @@
 //! Applies the pending migrations.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 
 use super::step::{Step, StepReport};
@@ -38,14 +40,15 @@ impl Step for Migrate {
 }
 
 impl Migrate {
-    async fn apply(&self, cx: &Context, session: &mut Session) -> Result<StepReport> {
-        let workspace = &cx.workspace;
+    async fn apply(&self, cx: &mut Context, session: &mut Session) -> Result<StepReport> {
+        let workspace = Arc::clone(&cx.workspace);
         let table = &workspace.config.history_table;
         // Looked at before the lock is asked for: nothing to do waits for nobody.
         let history = History::read(session, table).await?;
         if plan::up(&workspace.migrations, &history, self.to)?.is_empty() {
             return Ok(StepReport::done(format!("nothing to do, at version {}", at(&history))));
         }
+        cx.refuse_pooler(session).await?;
         Lock::Run.acquire(session, workspace.config.limits.run_lock_patience).await?;
         let history = History::read(session, table).await?;
         let plan = plan::up(&workspace.migrations, &history, self.to)?;

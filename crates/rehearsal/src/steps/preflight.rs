@@ -7,10 +7,11 @@ use super::step::{Step, StepReport};
 use crate::context::Context;
 use crate::error::Result;
 use crate::plan::{self, Refusal};
-use crate::postgres::catalog;
+use crate::postgres::{catalog, journal};
 use crate::postgres::history::History;
 use crate::postgres::query::Stopped;
 use crate::report::format::{bytes, plural};
+use crate::statement::Mode;
 
 /// A transaction that is older than this holds up a release: locks queue behind it, and
 /// CONCURRENTLY waits for it.
@@ -34,9 +35,17 @@ impl Step for Preflight {
 
     async fn run(&self, cx: &mut Context) -> Result<StepReport> {
         let mut session = cx.connect_and_tell("preflight").await?;
+        cx.refuse_pooler(&mut session).await?;
         let mut not_ready = Vec::new();
         if session.is_in_recovery() {
             not_ready.push("it is a standby, which can only be read".to_owned());
+        }
+        let writable = session
+            .fetch_text("SHOW transaction_read_only", 1)
+            .await
+            .map_err(Stopped::doing("see whether the database may be written"))?;
+        if writable.rows.first().is_some_and(|row| row[0].as_deref() == Some("on")) && !session.is_in_recovery() {
+            not_ready.push("its transactions are read-only (default_transaction_read_only)".to_owned());
         }
         session
             .execute("SET default_transaction_read_only = on")
@@ -52,6 +61,10 @@ impl Step for Preflight {
                 not_ready.push(format!("the role {} may not create anything in schema {schema}", overview.role));
             }
             Some(_) => {}
+        }
+        let journalled = plan.files().iter().any(|file| file.script.mode == Mode::Stepwise);
+        if journalled && !overview.may_create_schema && !journal::exists(&mut session).await? {
+            not_ready.push(format!("the role {} may not create the schema {} for the journal", overview.role, journal::SCHEMA));
         }
         if !overview.foreign_tables.is_empty() {
             not_ready.push(format!("the role {} does not own {}", overview.role, overview.foreign_tables.join(", ")));

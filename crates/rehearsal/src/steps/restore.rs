@@ -106,7 +106,12 @@ async fn fits(session: &mut Session, manifest: &Manifest, server: Version) -> Re
         .await
         .map_err(Stopped::doing("list the available extensions"))?;
     let available: Vec<String> = rows.rows.into_iter().filter_map(|mut row| row.swap_remove(0)).collect();
-    let missing_roles = manifest.roles.iter().filter(|role| !roles.contains(role)).map(|role| format!("role {role}"));
+    let missing_roles = manifest
+        .surroundings
+        .roles
+        .iter()
+        .filter(|role| !roles.iter().any(|other| other.name == role.name))
+        .map(|role| format!("role {}", role.name));
     let missing_extensions = manifest
         .extensions
         .iter()

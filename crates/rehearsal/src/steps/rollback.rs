@@ -1,5 +1,7 @@
 //! Undoes migrations, newest first.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 
 use super::step::{Step, StepReport};
@@ -38,9 +40,10 @@ impl Step for Rollback {
 }
 
 impl Rollback {
-    async fn undo(&self, cx: &Context, session: &mut Session) -> Result<StepReport> {
-        let workspace = &cx.workspace;
+    async fn undo(&self, cx: &mut Context, session: &mut Session) -> Result<StepReport> {
+        let workspace = Arc::clone(&cx.workspace);
         let table = &workspace.config.history_table;
+        cx.refuse_pooler(session).await?;
         Lock::Run.acquire(session, workspace.config.limits.run_lock_patience).await?;
         let history = History::read(session, table).await?;
         let plan = plan::down(&workspace.migrations, &history, self.back)?;

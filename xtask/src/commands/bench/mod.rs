@@ -1,0 +1,31 @@
+//! `bench`: speed as ratios against the tools that a user would use otherwise. One file a figure.
+
+mod backfill;
+mod backup;
+mod clients;
+mod docker_start;
+mod figure;
+mod local_start;
+mod no_op;
+mod place;
+mod rehearsal;
+mod run;
+mod samples;
+mod small_files;
+mod users;
+
+pub use run::run;
+
+/// All figures, in the order in which they are measured.
+fn figures() -> Vec<Box<dyn figure::Figure>> {
+    vec![
+        Box::new(no_op::NoOp),
+        Box::new(small_files::SmallFiles),
+        Box::new(local_start::LocalStart),
+        Box::new(docker_start::DockerStart),
+        Box::new(backfill::Backfill),
+        Box::new(clients::Held),
+        Box::new(backup::Backup),
+        Box::new(rehearsal::Rehearsal),
+    ]
+}

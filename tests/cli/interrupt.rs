@@ -22,11 +22,12 @@ async fn must_be_over(ended: &Ended, database: &Database) {
     assert_eq!(database.advisory_locks().await, 0);
 }
 
-/// Waits until a session of the command is in a query like this.
+/// Waits until a session of the command is in a query like this; what opens its transaction may come
+/// in the same breath.
 async fn is_running(database: &Database, query: &str) {
     let sql = format!(
         "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND state = 'active' \
-         AND application_name LIKE 'rehearsal/%' AND query ILIKE '{query}'"
+         AND application_name LIKE 'rehearsal/%' AND query ILIKE '%{query}'"
     );
     until(&format!("a session runs {query}"), async || (database.value::<i64>(&sql).await > 0).then_some(())).await;
 }

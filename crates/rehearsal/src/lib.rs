@@ -20,6 +20,7 @@
 
 pub mod apply;
 pub mod backup;
+pub mod batch_marker;
 pub mod check;
 pub mod config;
 pub mod context;

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use squawk_syntax::ast::{AstNode, Stmt};
 use squawk_syntax::{SourceFile, SyntaxKind, SyntaxNode};
 
+use crate::batch_marker::{self, Marker};
 use crate::source::{Script, SourceError};
 
 /// How a statement may be run.
@@ -45,12 +46,16 @@ pub enum Action {
 /// The marker `/* batch: TABLE.KEY */ TRUE` of a statement.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Batch {
-    /// The table whose key is walked, as written.
+    /// The table whose key is walked, as the statement writes it.
     pub table: String,
+    /// How the statement calls that table: its alias, if it has one.
+    pub qualifier: String,
     /// The key column, as written.
     pub key: String,
     /// Byte range of comment and `TRUE` in the statement's text.
     pub marker: Range<usize>,
+    /// Rows that came in meanwhile are walked as well.
+    pub sweeps: bool,
 }
 
 impl Class {
@@ -170,7 +175,7 @@ pub fn parse(script: &Script) -> Result<Parsed, SourceError> {
         let sql = text[start..end].to_owned();
         let line = line_of(&text, start);
         refuse_unsupported(&statement, &script.path, line)?;
-        let class = classify(&statement, start, &sql);
+        let class = classify(&statement, script, start)?;
         statements.push(Statement { number: statements.len() + 1, offset: start, line, sql, class });
     }
     let unparsed = parsed.errors().first().map(|error| {
@@ -216,7 +221,7 @@ fn refuse_unsupported(statement: &Stmt, path: &Path, line: usize) -> Result<(), 
     let (what, instead) = match statement {
         Stmt::Begin(_) | Stmt::Commit(_) | Stmt::Rollback(_) | Stmt::PrepareTransaction(_) => (
             "transaction control inside of a migration; sqlx would commit half of the file and then fail",
-            "remove it: the file is one transaction already; or open the file with `-- no-transaction`",
+            "remove it: a file is one transaction already, and with `-- no-transaction` each statement is one",
         ),
         Stmt::Copy(copy) if has_token(copy.syntax(), SyntaxKind::STDIN_KW) => (
             "COPY … FROM stdin with its data in the file, which only psql can read",
@@ -232,14 +237,30 @@ fn refuse_unsupported(statement: &Stmt, path: &Path, line: usize) -> Result<(), 
     })
 }
 
+/// REINDEX of a schema, a database or the system commits after each table.
+fn whole_database(node: &SyntaxNode) -> bool {
+    [SyntaxKind::SCHEMA_KW, SyntaxKind::DATABASE_KW, SyntaxKind::SYSTEM_KW].iter().any(|kind| has_token(node, *kind))
+}
+
 fn has_token(node: &SyntaxNode, kind: SyntaxKind) -> bool {
     node.descendants_with_tokens().any(|element| element.kind() == kind)
 }
 
-fn classify(statement: &Stmt, start: usize, sql: &str) -> Class {
-    if let Some(batch) = find_batch_marker(statement.syntax(), start, sql) {
-        return Class::Batched(batch);
+fn classify(statement: &Stmt, script: &Script, start: usize) -> Result<Class, SourceError> {
+    let marker = batch_marker::find(statement.syntax()).map_err(|misplaced| SourceError::Unsupported {
+        path: script.path.clone(),
+        line: line_of(&script.sql, misplaced.offset),
+        what: misplaced.what,
+        instead: misplaced.instead,
+    })?;
+    if let Some(Marker { table, qualifier, key, range, sweeps }) = marker {
+        let marker = range.start - start..range.end - start;
+        return Ok(Class::Batched(Batch { table, qualifier, key, marker, sweeps }));
     }
+    Ok(classify_by_kind(statement, script.no_transaction))
+}
+
+fn classify_by_kind(statement: &Stmt, no_transaction: bool) -> Class {
     let text = |node: &SyntaxNode| node.text().to_string().trim().to_owned();
     let concurrently = || has_token(statement.syntax(), SyntaxKind::CONCURRENTLY_KW);
     match statement {
@@ -265,43 +286,20 @@ fn classify(statement: &Stmt, start: usize, sql: &str) -> Class {
         | Stmt::AlterSystem(_)
         | Stmt::CreateSubscription(_)
         | Stmt::DropSubscription(_) => Class::NonTransactional(Action::Other),
+        // These may commit inside; in a file that asks for no transaction they must be able to.
+        Stmt::Call(_) | Stmt::Do(_) if no_transaction => Class::NonTransactional(Action::Other),
+        Stmt::Reindex(_) if whole_database(statement.syntax()) => Class::NonTransactional(Action::Other),
+        Stmt::Cluster(cluster) if !cluster.syntax().children().any(|child| child.kind() != SyntaxKind::WHITESPACE) => {
+            Class::NonTransactional(Action::Other)
+        }
+        Stmt::Discard(discard) if has_token(discard.syntax(), SyntaxKind::ALL_KW) => {
+            Class::NonTransactional(Action::Other)
+        }
         Stmt::Reindex(_) | Stmt::AlterTable(_) if concurrently() => {
             Class::NonTransactional(Action::Other)
         }
         _ => Class::Transactional,
     }
-}
-
-/// Looks for `/* batch: TABLE.KEY */` directly before a `TRUE`.
-fn find_batch_marker(node: &SyntaxNode, start: usize, sql: &str) -> Option<Batch> {
-    let mut pending: Option<(usize, String, String)> = None;
-    for token in node.descendants_with_tokens().filter_map(|element| element.into_token()) {
-        let range = token.text_range();
-        match token.kind() {
-            SyntaxKind::WHITESPACE => {}
-            SyntaxKind::COMMENT => {
-                if let Some((table, key)) = read_marker(token.text()) {
-                    pending = Some((usize::from(range.start()), table, key));
-                }
-            }
-            SyntaxKind::TRUE_KW => {
-                if let Some((from, table, key)) = pending.take() {
-                    let marker = from - start..usize::from(range.end()) - start;
-                    debug_assert!(sql.get(marker.clone()).is_some());
-                    return Some(Batch { table, key, marker });
-                }
-            }
-            _ => pending = None,
-        }
-    }
-    None
-}
-
-fn read_marker(comment: &str) -> Option<(String, String)> {
-    let inner = comment.strip_prefix("/*")?.strip_suffix("*/")?.trim();
-    let target = inner.strip_prefix("batch:")?.trim();
-    let (table, key) = target.rsplit_once('.')?;
-    (!table.is_empty() && !key.is_empty()).then(|| (table.trim().to_owned(), key.trim().to_owned()))
 }
 
 /// The statement's first words, for a line of a table: blanks folded, at most `most` characters.

@@ -58,9 +58,11 @@ struct Texts {
 
 impl Texts {
     fn new(statement: &Statement, batch: &Batch, key: &KeyColumn) -> Self {
-        let Batch { table, key: column, marker } = batch;
+        let Batch { table, qualifier, key: column, marker, .. } = batch;
         let type_name = &key.type_name;
         let qualified = format!("{table}.{column}");
+        // In the statement itself the table may have another name.
+        let called = format!("{qualifier}.{column}");
         let with = |predicate: &str| {
             let mut sql = statement.sql.clone();
             sql.replace_range(marker.clone(), predicate);
@@ -71,11 +73,11 @@ impl Texts {
              WHERE ($1::text IS NULL OR {qualified} > $1::text::{type_name}) AND {qualified} <= $2::text::{type_name}"
         );
         Self {
-            first: with(&format!("({qualified} <= $1::text::{type_name})")),
+            first: with(&format!("({called} <= $1::text::{type_name})")),
             between: with(&format!(
-                "({qualified} > $1::text::{type_name} AND {qualified} <= $2::text::{type_name})"
+                "({called} > $1::text::{type_name} AND {called} <= $2::text::{type_name})"
             )),
-            without_key: with(&format!("({qualified} IS NULL)")),
+            without_key: with(&format!("({called} IS NULL)")),
             next_bound: format!("SELECT to_json(k) #>> '{{}}' FROM ({range} ORDER BY {qualified} OFFSET $3 LIMIT 1) batch"),
             last_bound: format!("SELECT to_json(k) #>> '{{}}' FROM ({range} ORDER BY {qualified} DESC LIMIT 1) batch"),
             // Not max(): there is none for uuid before PostgreSQL 18. Turned into text outside: an
@@ -148,7 +150,7 @@ pub(super) async fn run(
     if let Some(upper) = upper {
         walk.up_to(applier, &mut checkpoint, &upper).await?;
     }
-    for _ in 0..SWEEPS {
+    for _ in 0..if batch.sweeps { SWEEPS } else { 0 } {
         let newest = highest(applier, &walk.texts).await.map_err(failed)?;
         match newest {
             Some(newest) if checkpoint.as_ref() != Some(&newest) => {

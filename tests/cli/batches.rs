@@ -4,6 +4,7 @@ use insta::assert_snapshot;
 use rehearsal_tests::{Database, Project, until, words};
 use rustix::process::Signal;
 use serde_json::Value;
+use sqlx::Executor;
 
 use crate::project;
 
@@ -275,4 +276,33 @@ async fn killed_around_the_rows_without_a_key() {
         project.run("migrate").await.must_exit(0);
         assert_eq!(database.list("SELECT concat_ws(' ', n, count(*)) FROM t GROUP BY n").await, ["10 400"]);
     }
+}
+
+/// Whoever cannot write that they are done has not done it: the journal is held by somebody else just
+/// when the rows without a key are written.
+#[tokio::test]
+async fn rows_without_a_key_and_their_journal_are_one_transaction() {
+    let database = Database::create().await;
+    let project = batched(
+        "CREATE TABLE t (k bigint UNIQUE, n int NOT NULL DEFAULT 0);\n\
+         INSERT INTO t (n) SELECT 0 FROM generate_series(1, 100);\n\
+         CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(0.005); RETURN new; END $$;\n\
+         CREATE TRIGGER slow BEFORE UPDATE ON t FOR EACH ROW EXECUTE FUNCTION slow();",
+        "UPDATE t SET n = n + 10 WHERE /* batch: t.k */ TRUE;",
+    )
+    .on(&database);
+    project.run("migrate --to 1").await.must_exit(0);
+    let running = project.start("migrate");
+    until("the rows are written", async || {
+        let writing = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND state = 'active' AND query LIKE 'UPDATE t SET%'";
+        (database.value::<i64>(writing).await > 0).then_some(())
+    })
+    .await;
+    let mut holder = database.connect().await;
+    holder.execute("BEGIN; SELECT FROM rehearsal.journal FOR UPDATE").await.expect("a lock");
+    running.end().await.must_exit(4);
+    assert_eq!(database.value::<i64>("SELECT sum(n) FROM t").await, 0, "they were not recorded, so they are not written");
+    holder.execute("COMMIT").await.expect("the lock is given back");
+    project.run("migrate").await.must_exit(0);
+    assert_eq!(database.value::<i64>("SELECT sum(n) FROM t").await, 1_000);
 }

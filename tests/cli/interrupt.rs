@@ -8,7 +8,8 @@ use sqlx::Executor;
 
 use crate::project;
 
-/// Checks that an interrupted command has cleaned up, in the database as well.
+/// Checks that an interrupted command has cleaned up, in the database as well. The statements here go
+/// on for much longer than anything is waited for: who leaves one running fails.
 async fn must_be_over(ended: &Ended, database: &Database) {
     ended.must_exit(130);
     let (error, hint) = ended.error();
@@ -21,11 +22,12 @@ async fn must_be_over(ended: &Ended, database: &Database) {
     assert_eq!(database.advisory_locks().await, 0);
 }
 
-/// Waits until a session of the command is in a query like this.
+/// Waits until a session of the command is in a query like this; what opens its transaction may come
+/// in the same breath.
 async fn is_running(database: &Database, query: &str) {
     let sql = format!(
         "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND state = 'active' \
-         AND application_name LIKE 'rehearsal/%' AND query ILIKE '{query}'"
+         AND application_name LIKE 'rehearsal/%' AND query ILIKE '%{query}'"
     );
     until(&format!("a session runs {query}"), async || (database.value::<i64>(&sql).await > 0).then_some(())).await;
 }
@@ -100,7 +102,7 @@ async fn a_statement_in_a_transaction() {
     for signal in [Signal::INT, Signal::TERM] {
         let database = Database::create().await;
         let project = project()
-            .migration("1_a", "CREATE TABLE a (id int);\nSELECT pg_sleep(60);\n", "DROP TABLE a;")
+            .migration("1_a", "CREATE TABLE a (id int);\nSELECT pg_sleep(600);\n", "DROP TABLE a;")
             .on(&database);
         let running = project.start("migrate");
         is_running(&database, "SELECT pg_sleep%").await;
@@ -334,7 +336,7 @@ async fn what_a_killed_rehearsal_left_is_swept_by_the_next() {
 #[tokio::test]
 async fn a_second_ctrl_c_does_not_wait() {
     let database = Database::create().await;
-    let project = project().migration("1_a", "SELECT pg_sleep(60);", "SELECT 1;").on(&database);
+    let project = project().migration("1_a", "SELECT pg_sleep(600);", "SELECT 1;").on(&database);
     let mut running = project.start("migrate");
     is_running(&database, "SELECT pg_sleep%").await;
     running.signal(Signal::INT);

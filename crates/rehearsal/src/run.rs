@@ -9,6 +9,7 @@ use crate::postgres::schema::hex;
 use crate::providers::sandbox::Kept;
 use crate::source::Migration;
 use crate::target::{SANDBOX, Target};
+use crate::steps::up_to_date::UpToDate;
 use crate::steps::{Step, StepReport};
 
 /// What is to be done, and under which name.
@@ -23,6 +24,14 @@ pub struct Command {
     pub steps: Vec<Box<dyn Step>>,
     /// What to run next when all went well.
     pub next: Option<String>,
+}
+
+impl Command {
+    /// All that it does is to say that there is nothing to do.
+    #[must_use]
+    pub fn is_nothing(&self) -> bool {
+        self.steps.iter().all(|step| step.name() == UpToDate::NAME)
+    }
 }
 
 /// The time, as names of runs and files carry it: in UTC, and in an order that sorts. To the

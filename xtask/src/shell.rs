@@ -1,10 +1,8 @@
 //! What commands share: the workspace, the target, reporters, the interruption, and a run.
 
-use std::cell::Cell;
 use std::io::{BufRead, IsTerminal, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::thread::JoinHandle;
 
 use rehearsal::apply::Unsure;
 use rehearsal::config::Config;
@@ -33,7 +31,6 @@ pub struct Shell {
     pub config: Config,
     pub environment: Environment,
     pub cancel: CancellationToken,
-    commit: Cell<Option<JoinHandle<Option<String>>>>,
 }
 
 impl Shell {
@@ -51,7 +48,7 @@ impl Shell {
         let environment = machine::environment(&config);
         let cancel = CancellationToken::new();
         cancel_on_signal(cancel.clone());
-        Ok(Self { common, config, environment, cancel, commit: Cell::default() })
+        Ok(Self { common, config, environment, cancel })
     }
 
     /// Takes over what the user knows of a statement that a killed run left unclear.
@@ -88,10 +85,8 @@ impl Shell {
         std::io::stdout().lock()
     }
 
-    /// Reads migrations and checks, for a run.
+    /// Reads migrations and checks.
     pub fn workspace(&self) -> Result<Workspace, rehearsal::Error> {
-        // git is asked while the database is.
-        self.commit.set(Some(std::thread::spawn(machine::commit)));
         Workspace::load(self.config.clone(), None)
     }
 
@@ -133,7 +128,11 @@ impl Shell {
         target: Option<Target>,
         prepare: impl FnOnce(&mut Context),
     ) -> anyhow::Result<()> {
-        workspace.commit = self.commit.take().and_then(|commit| commit.join().ok().flatten());
+        // Of what was done, it says by which files. Where nothing is to be done, nobody waits until git
+        // has looked at all of them.
+        if !command.is_nothing() {
+            workspace.commit = machine::commit();
+        }
         let run_id = run::run_id(command.name);
         let records = workspace.config.records.to.clone();
         let record = records.join(format!("{run_id}.json"));

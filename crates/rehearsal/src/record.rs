@@ -136,6 +136,14 @@ impl Record {
         Observation { checks, origin: Some(origin), ..Observation::default() }
     }
 
+    /// Whether something was done, seen or refused. A run that found nothing to do says no more than
+    /// the next one will.
+    #[must_use]
+    pub fn is_evidence(&self) -> bool {
+        let says = |step: &StepRecord| !step.statements.is_empty() || !step.checks.is_empty() || step.backup.is_some();
+        self.error.is_some() || self.steps.len() > 1 || self.steps.iter().any(says)
+    }
+
     /// Folds one event in. The first one must be `RunStarted`; until it comes there is no record.
     pub fn fold(record: &mut Option<Self>, event: &Event) {
         if let EventKind::RunStarted(run) = &event.kind {

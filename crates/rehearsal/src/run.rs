@@ -9,6 +9,7 @@ use crate::postgres::schema::hex;
 use crate::providers::sandbox::Kept;
 use crate::source::Migration;
 use crate::target::{SANDBOX, Target};
+use crate::steps::up_to_date::UpToDate;
 use crate::steps::{Step, StepReport};
 
 /// What is to be done, and under which name.
@@ -25,6 +26,14 @@ pub struct Command {
     pub next: Option<String>,
     /// What to run when it did not, where the same command would mean something else by then.
     pub retry: Option<String>,
+}
+
+impl Command {
+    /// All that it does is to say that there is nothing to do.
+    #[must_use]
+    pub fn is_nothing(&self) -> bool {
+        self.steps.iter().all(|step| step.name() == UpToDate::NAME)
+    }
 }
 
 /// The time, as names of runs and files carry it: in UTC, and in an order that sorts. To the

@@ -20,7 +20,7 @@ pub fn dispatch(cli: Cli) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let outcome = runtime.block_on(run(cli));
     // A blocking task that is stuck (a hung file system) must not hold the exit up.
-    runtime.shutdown_timeout(std::time::Duration::from_secs(1));
+    runtime.shutdown_background();
     outcome
 }
 

@@ -4,13 +4,14 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use chrono::Utc;
+use tokio_util::sync::CancellationToken;
 
 use super::failure::BackupError;
 use super::manifest::{DUMP_FOLDER, FORMAT, Manifest, TableEntry};
 use super::proof;
 use crate::context::Context;
 use crate::error::{Error, Result};
-use crate::event::{BackupDone, EventKind, Progress, milliseconds};
+use crate::event::{BackupDone, Emitter, EventKind, Progress, milliseconds};
 use crate::postgres::catalog::{self, Surroundings};
 use crate::postgres::contents::{self, Columns, Fingerprint, TableName};
 use crate::postgres::history::History;
@@ -23,7 +24,11 @@ use crate::target::Target;
 const PARTIAL_SUFFIX: &str = ".partial";
 
 /// gzip level 1: level 6, pg_dump's default, costs several times the CPU and is hardly smaller.
-const COMPRESSION: &str = "--compress=1";
+const COMPRESSED: &str = "--compress=1";
+
+/// Not at all, where there is room: the source's snapshot is held for a third of the time, and the
+/// files are packed while the proof restores them.
+const PLAIN: &str = "--compress=0";
 
 /// What our own connections speak: the dump's bytes are compared with what they read.
 const ENCODING: &str = "--encoding=UTF8";
@@ -33,6 +38,9 @@ const LOCK_WAIT: &str = "--lock-wait-timeout=10s";
 
 /// The compressed dump was never seen to be larger than the database; half of it is usual.
 const EXPECTED_SHARE: u64 = 2;
+
+/// A plain dump and its packed files are there side by side for a while, and others want room as well.
+const PLAIN_ROOM: u64 = 3;
 
 /// What is known of the source.
 struct Source {
@@ -63,17 +71,29 @@ pub async fn make(cx: &mut Context) -> Result<(PathBuf, Manifest)> {
     // pg_dump out of an image is given the same path, so it must be a whole one.
     let folder = folder.canonicalize().map_err(Error::io("find", &folder))?;
     sweep_partial(&folder)?;
-    look_for_room(&folder, source.bytes)?;
+    let compression = look_for_room(&folder, source.bytes)?;
     let name = format!("{}-{}", crate::run::timestamp(), source.target.database().replace('/', "_"));
     let partial = Partial::create(&folder, &name)?;
 
     let began = Instant::now();
     let made_at = Utc::now();
-    dump(cx, &tools, &source, &partial.path.join(DUMP_FOLDER)).await?;
+    let into = partial.path.join(DUMP_FOLDER);
+    let dumping = Dumping {
+        tools: &tools,
+        source: &source,
+        compression,
+        jobs: cx.workspace.config.backup.jobs.max(1),
+        events: cx.events.clone(),
+        cancel: cx.cancel.clone(),
+    };
+    // The server that the proof needs starts meanwhile.
+    let (dumped, sandbox) = tokio::join!(dumping.run(&into), proof::sandbox(cx, &tools, source.bytes));
+    dumped?;
+    sandbox?;
     let dump_ms = milliseconds(began);
 
     let began = Instant::now();
-    let (files, tables, proof) = proof::prove(cx, &tools, &partial.path, &source.tables, &source.manifest.surroundings.roles, &source.manifest.encoding, source.bytes).await?;
+    let (files, tables, proof) = proof::prove(cx, &tools, &partial.path, &source.tables, &source.manifest.surroundings.roles, &source.manifest.encoding).await?;
     let proof_ms = milliseconds(began);
 
     let manifest = Manifest {
@@ -148,34 +168,51 @@ async fn encoding(session: &mut Session) -> Result<String> {
     Ok(rows.rows.into_iter().next().and_then(|mut row| row.swap_remove(0)).unwrap_or_else(|| "UTF8".into()))
 }
 
-async fn dump(cx: &Context, tools: &Tools, source: &Source, into: &Path) -> Result<()> {
-    let arguments = [
-        "--format=directory".to_owned(),
-        format!("--file={}", into.display()),
-        format!("--jobs={}", cx.workspace.config.backup.jobs.max(1)),
-        COMPRESSION.to_owned(),
-        ENCODING.to_owned(),
-        LOCK_WAIT.to_owned(),
-        "--no-password".to_owned(),
-        "--no-sync".to_owned(),
-    ];
-    let parent = into.parent();
-    let invocation =
-        Invocation { program: "pg_dump", arguments: &arguments, target: &source.target, purpose: "backup", folder: parent };
-    let work = tools.run(&invocation, &cx.cancel);
-    let mut work = std::pin::pin!(work);
-    let mut tick = tokio::time::interval(std::time::Duration::from_millis(250));
-    loop {
-        tokio::select! {
-            done = &mut work => return done.map(drop),
-            _ = tick.tick() => {
-                let written = size_of(into);
-                cx.events.emit(EventKind::Progress(Progress {
-                    unit: "bytes".into(),
-                    done: written,
-                    total: None,
-                    what: "pg_dump".into(),
-                }));
+/// What pg_dump is run with.
+struct Dumping<'a> {
+    tools: &'a Tools,
+    source: &'a Source,
+    compression: &'static str,
+    jobs: usize,
+    events: Emitter,
+    cancel: CancellationToken,
+}
+
+impl Dumping<'_> {
+    async fn run(&self, into: &Path) -> Result<()> {
+        let arguments = [
+            "--format=directory".to_owned(),
+            format!("--file={}", into.display()),
+            format!("--jobs={}", self.jobs),
+            self.compression.to_owned(),
+            ENCODING.to_owned(),
+            LOCK_WAIT.to_owned(),
+            "--no-password".to_owned(),
+            // What is kept of it is written to the disk when it has been packed.
+            "--no-sync".to_owned(),
+        ];
+        let invocation = Invocation {
+            program: "pg_dump",
+            arguments: &arguments,
+            target: &self.source.target,
+            purpose: "backup",
+            folder: into.parent(),
+        };
+        let work = self.tools.run(&invocation, &self.cancel);
+        let mut work = std::pin::pin!(work);
+        let mut tick = tokio::time::interval(std::time::Duration::from_millis(250));
+        loop {
+            tokio::select! {
+                done = &mut work => return done.map(drop),
+                _ = tick.tick() => {
+                    let written = size_of(into);
+                    self.events.emit(EventKind::Progress(Progress {
+                        unit: "bytes".into(),
+                        done: written,
+                        total: None,
+                        what: "pg_dump".into(),
+                    }));
+                }
             }
         }
     }
@@ -187,7 +224,8 @@ fn size_of(folder: &Path) -> u64 {
         .unwrap_or_default()
 }
 
-fn look_for_room(folder: &Path, database: u64) -> Result<()> {
+/// Looks whether the dump has room, and chooses how it is written by how much there is.
+fn look_for_room(folder: &Path, database: u64) -> Result<&'static str> {
     let stat = rustix::fs::statvfs(folder).map_err(|error| Error::io("look at the space of", folder)(error.into()))?;
     let free = stat.f_bavail.saturating_mul(stat.f_frsize);
     let needed = database / EXPECTED_SHARE;
@@ -195,7 +233,7 @@ fn look_for_room(folder: &Path, database: u64) -> Result<()> {
         let megabytes = |bytes: u64| bytes / 1_000_000;
         return Err(BackupError::NoRoom { folder: folder.into(), free: megabytes(free), needed: megabytes(needed) }.into());
     }
-    Ok(())
+    Ok(if free / PLAIN_ROOM > database { PLAIN } else { COMPRESSED })
 }
 
 /// What runs that were killed left behind. A folder of a run that goes on is locked by its process.

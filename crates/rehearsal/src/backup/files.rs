@@ -2,11 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{BufReader, Read};
+use std::io::{BufReader, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 
+use flate2::Compression;
 use flate2::read::MultiGzDecoder;
+use flate2::write::GzEncoder;
 use sha2::{Digest, Sha256};
+use tokio_util::sync::CancellationToken;
 
 use super::failure::BackupError;
 use super::manifest::{FileEntry, Manifest};
@@ -39,6 +42,87 @@ pub fn list(folder: &Path) -> Result<Vec<PathBuf>> {
     }
     found.sort();
     Ok(found)
+}
+
+/// The files of a dump that pg_dump left plain: all but its table of contents, and the lists of large
+/// objects, which are read as they are.
+fn plain(dump: &Path) -> Result<Vec<PathBuf>> {
+    let is_plain = |name: &str| name.ends_with(".dat") && name != "toc.dat";
+    let files = list(dump)?;
+    Ok(files.into_iter().filter(|path| path.to_str().is_some_and(is_plain)).map(|path| dump.join(path)).collect())
+}
+
+fn packed(plain: &Path) -> PathBuf {
+    let mut path = plain.as_os_str().to_owned();
+    path.push(".gz");
+    path.into()
+}
+
+/// Packs what pg_dump left plain, as its manual allows: `N.dat` becomes `N.dat.gz`, and pg_restore
+/// reads either. The plain files stay, for whoever reads them now. Each packed file is read back:
+/// gzip keeps a checksum of what went in.
+///
+/// # Errors
+/// The file system's, or [`Error::Interrupted`].
+pub fn pack(dump: &Path, cancel: &CancellationToken) -> Result<()> {
+    for path in plain(dump)? {
+        let target = packed(&path);
+        let mut reader = File::open(&path).map_err(Error::io("read", &path))?;
+        let file = File::create(&target).map_err(Error::io("write", &target))?;
+        let mut writer = GzEncoder::new(BufWriter::with_capacity(CHUNK, file), Compression::fast());
+        let mut buffer = vec![0; CHUNK];
+        loop {
+            let read = reader.read(&mut buffer).map_err(Error::io("read", &path))?;
+            if read == 0 {
+                break;
+            }
+            if cancel.is_cancelled() {
+                return Err(Error::Interrupted);
+            }
+            writer.write_all(&buffer[..read]).map_err(Error::io("write", &target))?;
+        }
+        let finish = || writer.finish()?.into_inner()?.sync_all();
+        finish().map_err(Error::io("write", &target))?;
+        // Tables are read back for their rows in any case.
+        if path.file_name().and_then(|name| name.to_str()).is_some_and(|name| name.starts_with("blob")) {
+            let file = File::open(&target).map_err(Error::io("read", &target))?;
+            std::io::copy(&mut MultiGzDecoder::new(BufReader::with_capacity(CHUNK, file)), &mut std::io::sink())
+                .map_err(Error::io("read", &target))?;
+        }
+    }
+    Ok(())
+}
+
+/// Removes plain files that have been packed.
+///
+/// # Errors
+/// The file system's.
+pub fn remove_packed(dump: &Path) -> Result<()> {
+    for path in plain(dump)? {
+        if packed(&path).is_file() {
+            std::fs::remove_file(&path).map_err(Error::io("remove", &path))?;
+        }
+    }
+    Ok(())
+}
+
+/// Has the names in a folder written to the disk.
+///
+/// # Errors
+/// The file system's.
+pub fn sync_folder(folder: &Path) -> Result<()> {
+    File::open(folder).and_then(|folder| folder.sync_all()).map_err(Error::io("write", folder))
+}
+
+/// Size and digest of one file, which is on the disk when this returns: a backup that counts must
+/// outlive a power cut.
+///
+/// # Errors
+/// The file system's.
+pub fn keep(folder: &Path, relative: &Path) -> Result<FileEntry> {
+    let path = folder.join(relative);
+    File::open(&path).and_then(|file| file.sync_all()).map_err(Error::io("write", &path))?;
+    digest(folder, relative)
 }
 
 /// Size and digest of one file.

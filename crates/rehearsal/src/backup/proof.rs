@@ -1,8 +1,10 @@
 //! A backup is restored into a sandbox and compared, table by table, with the dump's own bytes.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use chrono::Utc;
+use tokio_util::sync::CancellationToken;
 
 use super::failure::BackupError;
 use super::files;
@@ -22,26 +24,31 @@ pub const PROOF_DATABASE: &str = "rehearsal_proof";
 /// What is in the dump, and that it was restored.
 type Proven = (Vec<FileEntry>, Vec<(TableName, Fingerprint)>, Proof);
 
+/// Starts the server that a backup is proven in, if none runs yet.
+pub(super) async fn sandbox(cx: &mut Context, tools: &Tools, bytes: u64) -> Result<()> {
+    cx.sandbox(Some(tools.version().major), Some(bytes)).await.map(drop).map_err(not_proven)
+}
+
+fn not_proven(error: Error) -> Error {
+    match error {
+        Error::Interrupted => Error::Interrupted,
+        other => BackupError::NotProven { reason: other.to_string() }.into(),
+    }
+}
+
 /// Proves the dump in `folder`. The restored database stays in the sandbox, for a rehearsal to go on
 /// with, until the next proof.
 pub(super) async fn prove(
-    cx: &mut Context,
+    cx: &Context,
     tools: &Tools,
     folder: &Path,
     tables: &Columns,
     roles: &[Role],
     encoding: &str,
-    bytes: u64,
 ) -> Result<Proven> {
     let dump = folder.join(DUMP_FOLDER);
     let listing = list(cx, tools, &dump).await?;
     let data = files::data_files(&listing, tables.keys());
-    let server = tools.version().major;
-    let not_proven = |error: Error| match error {
-        Error::Interrupted => Error::Interrupted,
-        other => BackupError::NotProven { reason: other.to_string() }.into(),
-    };
-    cx.sandbox(Some(server), Some(bytes)).await.map_err(not_proven)?;
     let jobs = cx.workspace.config.backup.jobs.max(1);
     let cancel = cx.cancel.clone();
     let sandbox = cx.running_sandbox().ok_or_else(|| BackupError::NotProven { reason: "no sandbox runs".into() })?;
@@ -49,12 +56,15 @@ pub(super) async fn prove(
     sandbox.create_roles(roles, &cancel).await.map_err(not_proven)?;
     let copy = sandbox.create_database(PROOF_DATABASE, Some(encoding), &cancel).await.map_err(not_proven)?;
     let restoring = restore::run(tools, &dump, &copy, jobs, &cancel);
-    let reading = read_dump(folder.to_owned(), dump.clone(), data.clone());
-    // The dump is read while it is restored; both are needed in any case.
-    let (restored, read) = tokio::join!(restoring, reading);
+    // The dump is packed and read while it is restored; both are needed in any case. The contents are
+    // read from what is kept, not from what is restored: what differs between the two is found.
+    let packing = read_dump(dump.clone(), data, cancel.clone());
+    let (restored, read) = tokio::join!(restoring, packing);
     restored.map_err(not_proven)?;
-    let (entries, expected) = read.map_err(not_proven)?;
-    let found = restored_contents(&copy, tables, &cancel).await.map_err(not_proven)?;
+    let expected = read.map_err(not_proven)?;
+    let keeping = digests(folder.to_owned(), dump);
+    let (entries, found) = tokio::join!(keeping, restored_contents(&copy, tables, &cancel));
+    let (entries, found) = (entries.map_err(not_proven)?, found.map_err(not_proven)?);
     compare(tables, &expected, &found)?;
     let proof = Proof {
         restored_into: sandbox.version(),
@@ -73,22 +83,34 @@ async fn list(cx: &Context, tools: &Tools, dump: &Path) -> Result<String> {
     Ok(String::from_utf8_lossy(&output).into_owned())
 }
 
-async fn read_dump(
-    folder: PathBuf,
-    dump: PathBuf,
-    data: std::collections::BTreeMap<TableName, u64>,
-) -> Result<(Vec<FileEntry>, Contents)> {
-    let work = move || {
-        let entries = files::list(&folder)?
-            .iter()
-            .map(|path| files::digest(&folder, path))
-            .collect::<Result<Vec<_>>>()?;
-        let contents = data
-            .into_iter()
-            .map(|(table, id)| Ok((table, files::table(&dump, id)?)))
-            .collect::<Result<Contents>>()?;
-        Ok((entries, contents))
-    };
+/// Packs the dump's files, and reads what is in the packed ones.
+async fn read_dump(dump: PathBuf, data: BTreeMap<TableName, u64>, cancel: CancellationToken) -> Result<Contents> {
+    blocking(move || {
+        files::pack(&dump, &cancel)?;
+        let read = |(table, id)| {
+            // One that is being read is read to its end: what follows is left alone.
+            if cancel.is_cancelled() {
+                return Err(Error::Interrupted);
+            }
+            Ok((table, files::table(&dump, id)?))
+        };
+        data.into_iter().map(read).collect()
+    })
+    .await
+}
+
+/// Removes what was packed, and takes the digests of what is kept once all of it is on the disk.
+async fn digests(folder: PathBuf, dump: PathBuf) -> Result<Vec<FileEntry>> {
+    blocking(move || {
+        files::remove_packed(&dump)?;
+        let entries = files::list(&folder)?.iter().map(|path| files::keep(&folder, path)).collect::<Result<_>>()?;
+        files::sync_folder(&dump)?;
+        Ok(entries)
+    })
+    .await
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
     match tokio::task::spawn_blocking(work).await {
         Ok(done) => done,
         Err(error) => Err(BackupError::NotProven { reason: error.to_string() }.into()),
@@ -98,7 +120,7 @@ async fn read_dump(
 async fn restored_contents(
     copy: &Target,
     tables: &Columns,
-    cancel: &tokio_util::sync::CancellationToken,
+    cancel: &CancellationToken,
 ) -> Result<Contents> {
     let mut session = Session::connect(copy, "proof", cancel).await?;
     let found = contents::read_all(&mut session, tables).await?;

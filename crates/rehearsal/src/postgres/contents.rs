@@ -104,12 +104,10 @@ pub async fn read_all(session: &mut Session, wanted: &Columns) -> Result<Content
         if !there {
             continue;
         }
+        // Of the table and not of a query over it, which costs a fifth more; neither reads children.
         let list: Vec<String> = columns.iter().map(|column| quote(column)).collect();
-        let copy = format!(
-            "COPY (SELECT {} FROM ONLY {}) TO STDOUT",
-            list.join(", "),
-            qualified(&table.schema, &table.name)
-        );
+        let list = if list.is_empty() { String::new() } else { format!(" ({})", list.join(", ")) };
+        let copy = format!("COPY {}{list} TO STDOUT", qualified(&table.schema, &table.name));
         let mut lines = Lines::default();
         session
             .copy_out(&copy, |chunk| lines.feed(chunk))

@@ -5,11 +5,13 @@ use std::time::Duration;
 use sqlx::migrate::{Migrate, MigrateError};
 use sqlx::postgres::PgQueryResult;
 
-use super::identifier::literal;
 use super::journal::{self, Unfinished};
-use super::query::{QueryError, Stopped};
+use super::query::{QueryError, Stopped, sqlstate};
 use super::session::{Session, TextRow};
 use crate::error::{Error, Result};
+
+/// SQLSTATE undefined_table.
+const UNDEFINED_TABLE: &str = "42P01";
 
 /// sqlx's default table.
 pub const DEFAULT_TABLE: &str = "_sqlx_migrations";
@@ -59,15 +61,15 @@ impl History {
     /// # Errors
     /// When it cannot be read.
     pub async fn read(session: &mut Session, table: &str) -> Result<Self> {
-        let doing = || Stopped::doing("read the migration history");
-        // As text and not prepared: one round trip each instead of two.
-        let exists = format!("SELECT to_regclass({}) IS NOT NULL", literal(table));
-        let rows = session.fetch_text(&exists, 1).await.map_err(doing())?.rows;
-        if rows.first().and_then(|row| row.first()?.as_deref()) != Some("t") {
-            return Ok(Self::default());
-        }
+        let doing = Stopped::doing("read the migration history");
+        // One round trip, which is most of what a run with nothing to do costs: not prepared, and not
+        // asked before whether the table is there.
         let select = format!("SELECT version, description, success, encode(checksum, 'hex') FROM {table} ORDER BY version");
-        let rows = session.fetch_text(&select, usize::MAX).await.map_err(doing())?.rows;
+        let rows = match session.fetch_text(&select, usize::MAX).await {
+            Ok(found) => found.rows,
+            Err(Stopped::Failed(error)) if sqlstate(&error).as_deref() == Some(UNDEFINED_TABLE) => return Ok(Self::default()),
+            Err(stopped) => return Err(doing(stopped)),
+        };
         let rows = rows.into_iter().map(Applied::from_text).collect();
         let mut history = Self { rows, journalled: None };
         if let Some(version) = history.unfinished().map(|row| row.version) {

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use super::markdown;
 use crate::event::{Event, EventKind, Reporter};
 use crate::record::Record;
-use crate::store::write_whole;
+use crate::store::{write_soon, write_whole};
 
 /// Writes `RUN_ID.json` and `RUN_ID.md` into a folder.
 pub struct RecordFile {
@@ -25,10 +25,10 @@ impl RecordFile {
         let Some(record) = &self.record else { return Ok(()) };
         let json = serde_json::to_vec_pretty(record)?;
         let path = |extension: &str| self.folder.join(format!("{}.{extension}", record.run.run_id));
-        write_whole(&path("json"), &json).map_err(io::Error::other)?;
-        // The record is the evidence; its summary can be made again from it, so it need not be awaited
-        // on the disk.
-        std::fs::write(path("md"), markdown::render(record))
+        // The record is the evidence of what was done; its summary can be made again from it.
+        let write_record = if record.is_evidence() { write_whole } else { write_soon };
+        write_record(&path("json"), &json).map_err(io::Error::other)?;
+        write_soon(&path("md"), markdown::render(record).as_bytes()).map_err(io::Error::other)
     }
 }
 

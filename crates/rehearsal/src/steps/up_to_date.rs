@@ -12,10 +12,15 @@ pub struct UpToDate {
     pub at: i64,
 }
 
+impl UpToDate {
+    /// Its name.
+    pub const NAME: &'static str = "up-to-date";
+}
+
 #[async_trait]
 impl Step for UpToDate {
     fn name(&self) -> &'static str {
-        "up-to-date"
+        Self::NAME
     }
 
     fn title(&self) -> &'static str {

@@ -3,6 +3,7 @@
 mod backup;
 mod bad_input;
 mod batches;
+mod connect;
 mod interrupt;
 mod mend;
 mod rehearse;

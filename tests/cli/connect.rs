@@ -67,3 +67,25 @@ async fn known_parameters_are_taken_and_unknown_ones_refused() {
     }
     assert_eq!(database.everything().await, before);
 }
+
+/// What a shell that is used for psql has set: none of it may lead a child program elsewhere.
+#[tokio::test]
+async fn variables_of_libpq_do_not_redirect_child_programs() {
+    let database = Database::create().await;
+    let project = one_table().on(&database);
+    project.run("migrate").await.must_exit(0);
+    let project = [
+        ("PGHOSTADDR", "127.0.0.1"),
+        ("PGSERVICE", "elsewhere"),
+        ("PGSERVICEFILE", "/nowhere"),
+        ("PGDATABASE", "elsewhere"),
+        ("PGTARGETSESSIONATTRS", "read-only"),
+    ]
+    .iter()
+    .fold(project, |project, (name, value)| project.variable(name, value));
+    project.run("db-backup").await.must_exit(0);
+    // The target of this test is a throwaway server as well, but named in a URL: what it says of TLS
+    // and passwords goes for it, and for nothing that we start ourselves.
+    let project = project.variable("PGREQUIREAUTH", "none").variable("PGPASSFILE", "/nowhere");
+    project.run("rehearse").await.must_exit(0);
+}

@@ -52,6 +52,8 @@ pub struct Target {
     /// Settings that every session begins with (`options`).
     settings: Vec<(String, String)>,
     protected: bool,
+    /// A throwaway server: nothing of the environment is meant for it.
+    ours: bool,
 }
 
 /// Why a database URL cannot be used. The URL itself is never repeated: it may hold a password.
@@ -187,6 +189,7 @@ impl Target {
             parameters,
             settings,
             protected: false,
+            ours: false,
         })
     }
 
@@ -203,6 +206,7 @@ impl Target {
             parameters: vec![("sslmode", "disable".into())],
             settings: Vec::new(),
             protected: false,
+            ours: true,
         }
     }
 
@@ -229,6 +233,11 @@ impl Target {
     #[must_use]
     pub fn with_settings_of(&self, other: &Self) -> Self {
         Self { settings: other.settings.clone(), ..self.clone() }
+    }
+
+    /// Whether it is a throwaway server of our own.
+    pub(crate) fn is_ours(&self) -> bool {
+        self.ours
     }
 
     /// The settings that its sessions begin with.
@@ -279,11 +288,14 @@ impl Target {
         }
     }
 
-    /// What sqlx connects with.
+    /// What sqlx connects with. Host, port, user, database and name are always set, since sqlx would
+    /// take them from libpq's variables otherwise. `PGOPTIONS` is read by it before all of this and
+    /// cannot be taken back; what the target's URL sets comes after it, and wins.
     #[must_use]
     pub fn connect_options(&self, application_name: &str) -> PgConnectOptions {
         let mut options = match &self.password {
             Some(Secret(password)) => PgConnectOptions::new_without_pgpass().password(password),
+            None if self.ours => PgConnectOptions::new_without_pgpass(),
             None => self.options_with_passfile(),
         }
         .port(self.port)

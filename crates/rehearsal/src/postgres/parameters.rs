@@ -31,6 +31,43 @@ const VARIABLES: &[(&str, &str)] = &[
     ("target_session_attrs", "PGTARGETSESSIONATTRS"),
 ];
 
+/// libpq's variables that decide where a connection leads and what its session is: the target says
+/// that, or nobody. (Of libpq's documentation, "Environment Variables"; a service or a host address
+/// would win over host and database, in whatever way those are given.)
+const DECIDED_BY_THE_TARGET: &[&str] = &[
+    "PGAPPNAME",
+    "PGCLIENTENCODING",
+    "PGCONNECT_TIMEOUT",
+    "PGDATABASE",
+    "PGDATESTYLE",
+    "PGGEQO",
+    "PGHOST",
+    "PGHOSTADDR",
+    "PGLOADBALANCEHOSTS",
+    "PGLOCALEDIR",
+    "PGOPTIONS",
+    "PGPORT",
+    "PGREALM",
+    "PGSERVICE",
+    "PGSERVICEFILE",
+    "PGSSLKEYLOGFILE",
+    "PGSYSCONFDIR",
+    "PGTARGETSESSIONATTRS",
+    "PGTZ",
+    "PGUSER",
+];
+
+/// Where libpq looks for a password that the URL does not hold.
+const PASSWORD: &[&str] = &["PGPASSWORD", "PGPASSFILE"];
+
+/// libpq's variables that a child program must not take over from us. A target whose URL says nothing
+/// of passwords and TLS may have both from the environment, as sqlx has them; a server of our own
+/// needs neither.
+pub(crate) fn not_inherited(ours: bool) -> impl Iterator<Item = &'static str> {
+    let of_the_user = PASSWORD.iter().copied().chain(VARIABLES.iter().map(|(_, variable)| *variable));
+    DECIDED_BY_THE_TARGET.iter().copied().chain(of_the_user.filter(move |_| ours))
+}
+
 /// Parameters without a variable that change neither where a connection leads nor what it may do:
 /// both sides have defaults for them. (Applications' encoding is UTF8 on both, whatever is asked for.)
 const LEFT_OUT: &[&str] = &[
@@ -134,6 +171,14 @@ pub(crate) fn write_options<'a>(settings: impl IntoIterator<Item = (&'a str, &'a
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_server_of_our_own_takes_nothing_from_the_environment() {
+        assert!(not_inherited(false).all(|variable| variable != "PGPASSWORD" && variable != "PGSSLMODE"));
+        for variable in ["PGSERVICE", "PGHOSTADDR", "PGPASSWORD", "PGSSLMODE", "PGPASSFILE"] {
+            assert!(not_inherited(true).any(|other| other == variable), "{variable}");
+        }
+    }
 
     #[test]
     fn options_are_read_as_the_server_reads_them_and_written_back() {

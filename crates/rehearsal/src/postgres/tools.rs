@@ -184,7 +184,11 @@ async fn run_here(
         program: program.display().to_string(),
         reason: error.to_string(),
     };
-    let mut child = Command::new(&program)
+    let mut command = Command::new(&program);
+    for variable in parameters::not_inherited(invocation.target.is_ours()) {
+        command.env_remove(variable);
+    }
+    let mut child = command
         .args(invocation.arguments)
         .envs(environment)
         // Its own group: Ctrl-C must reach it through us, after we have said so.

@@ -7,6 +7,7 @@ mod connect;
 mod interrupt;
 mod mend;
 mod rehearse;
+mod startup;
 mod target;
 mod together;
 mod verify;

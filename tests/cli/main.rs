@@ -6,6 +6,7 @@ mod batches;
 mod connect;
 mod interrupt;
 mod mend;
+mod ready;
 mod rehearse;
 mod startup;
 mod target;

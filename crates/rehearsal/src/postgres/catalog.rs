@@ -145,7 +145,8 @@ pub struct Overview {
     pub schema: Option<String>,
     /// The role.
     pub role: String,
-    /// Tables in it that the role neither owns nor is a member of the owner of.
+    /// Tables in it that the role neither owns nor is a member of the owner of, without those that
+    /// came with an extension.
     pub foreign_tables: Vec<String>,
 }
 
@@ -157,9 +158,10 @@ pub async fn overview(session: &mut Session) -> Result<Overview> {
     let query = sqlx::query(
         "SELECT pg_database_size(current_database()), current_schema(), \
                 coalesce(has_schema_privilege(current_schema(), 'CREATE'), false), current_user::text, \
-                ARRAY(SELECT c.oid::regclass::text FROM pg_class c \
-                      WHERE c.relkind IN ('r', 'p') AND c.relnamespace = current_schema()::regnamespace \
-                        AND NOT pg_has_role(c.relowner, 'USAGE') ORDER BY 1), \
+                ARRAY(SELECT c.oid::regclass::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
+                      WHERE c.relkind IN ('r', 'p') AND n.nspname = current_schema() AND NOT pg_has_role(c.relowner, 'USAGE') \
+                        AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass \
+                                        AND d.objid = c.oid AND d.deptype = 'e') ORDER BY 1), \
                 has_database_privilege(current_database(), 'CREATE'), \
                 (SELECT pg_get_userbyid(datdba)::text FROM pg_database WHERE datname = current_database())",
     );
@@ -176,6 +178,21 @@ pub async fn overview(session: &mut Session) -> Result<Overview> {
         may_create_schema: row.get(5),
         owner: row.get(6),
     })
+}
+
+/// Whether the role may write a table, by its name as written in SQL; a table that is not there yet will
+/// be the role's own.
+///
+/// # Errors
+/// The server's.
+pub async fn may_write(session: &mut Session, table: &str) -> Result<bool> {
+    let query = sqlx::query(
+        "SELECT coalesce(bool_and(has_table_privilege(to_regclass($1)::oid, privilege)), true) \
+         FROM unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']) AS needed(privilege)",
+    )
+    .bind(table);
+    let rows = session.fetch_bound(query).await.map_err(Stopped::doing(format!("look at the rights on {table}")))?;
+    Ok(rows.first().is_none_or(|row| row.get(0)))
 }
 
 /// A role as a copy of the database needs it: what it may do there, never how it logs in.

@@ -1,5 +1,6 @@
 //! The commands, run as a user runs them, against a real server.
 
+mod as_before;
 mod backup;
 mod bad_input;
 mod batches;

@@ -59,12 +59,14 @@ async fn first_index(
     Ok(rows.first().map(|row| Index { name: row.get(0), valid: row.get(1) }))
 }
 
-/// Indexes that a failed CREATE INDEX CONCURRENTLY left behind.
+/// Indexes that a failed CREATE INDEX CONCURRENTLY left behind. A partitioned table's index is
+/// invalid until every partition has its own, which is how such an index is built without a lock.
 ///
 /// # Errors
 /// The server's.
 pub async fn invalid_indexes(session: &mut Session) -> Result<Vec<String>> {
-    let query = "SELECT indexrelid::regclass::text FROM pg_index WHERE NOT indisvalid ORDER BY 1";
+    let query = "SELECT i.indexrelid::regclass::text FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid \
+                 WHERE NOT i.indisvalid AND c.relkind <> 'I' ORDER BY 1";
     let rows = session.fetch_text(query, usize::MAX).await.map_err(Stopped::doing("look for invalid indexes"))?;
     Ok(rows.rows.into_iter().filter_map(|mut row| row.swap_remove(0)).collect())
 }

@@ -6,6 +6,7 @@ mod bad_input;
 mod batches;
 mod connect;
 mod interrupt;
+mod limits;
 mod mend;
 mod ready;
 mod rehearse;

@@ -228,6 +228,9 @@ impl Config {
                 return Err(ConfigError::Malformed { path, reason });
             }
         }
+        if let Some(reason) = config.limits.complaint() {
+            return Err(ConfigError::Malformed { path, reason });
+        }
         if let Some(table) = sqlx_history_table(root)? {
             config.history_table = table;
         }

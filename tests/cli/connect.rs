@@ -89,3 +89,16 @@ async fn variables_of_libpq_do_not_redirect_child_programs() {
     let project = project.variable("PGREQUIREAUTH", "none").variable("PGPASSFILE", "/nowhere");
     project.run("rehearse").await.must_exit(0);
 }
+
+/// A target that is named for good (`REHEARSAL_TARGET`) has no say in what only writes files.
+#[tokio::test]
+async fn sqlx_writes_new_migrations_whatever_target_is_named() {
+    let project = one_table()
+        .write("Cargo.toml", "[package]\nname = 'a'\n")
+        .variable("REHEARSAL_TARGET", "dev")
+        .variable("DATABASE_URL", "postgres://me@localhost/db");
+    project.run("sqlx migrate add -r another").await.must_exit(0);
+    assert!(project.names_in("migrations").iter().any(|name| name.ends_with("_another.down.sql")));
+    project.run("sqlx --no-dotenv migrate build-script").await.must_exit(0);
+    assert!(project.path("build.rs").is_file());
+}

@@ -1,11 +1,16 @@
 //! The commands, run as a user runs them, against a real server.
 
+mod as_before;
 mod backup;
 mod bad_input;
 mod batches;
+mod connect;
 mod interrupt;
+mod limits;
 mod mend;
+mod ready;
 mod rehearse;
+mod startup;
 mod target;
 mod together;
 mod verify;

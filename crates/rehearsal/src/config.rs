@@ -184,6 +184,12 @@ pub enum ConfigError {
         /// The migrations folder.
         folder: PathBuf,
     },
+    /// A program's embedded migrations ask for what is not done here.
+    #[error("the embedded migrations ask for {setting}, which is not done here")]
+    Embedded {
+        /// sqlx's name for it.
+        setting: &'static str,
+    },
 }
 
 impl ConfigError {
@@ -195,6 +201,9 @@ impl ConfigError {
             Self::Malformed { .. } => "mend that line; the README lists what may stand in the file".into(),
             Self::UnknownRelease { .. } => "add a [[releases]] table with name, after and to".into(),
             Self::NothingToRehearse { .. } => "add a migration: `cargo xtask sqlx migrate add -r NAME`".into(),
+            Self::Embedded { .. } => {
+                "leave the migrator as `sqlx::migrate!` makes it, or let sqlx itself apply these migrations".into()
+            }
         }
     }
 }
@@ -218,6 +227,9 @@ impl Config {
                 let reason = format!("release `{}`: `after` must be less than `to`", release.name);
                 return Err(ConfigError::Malformed { path, reason });
             }
+        }
+        if let Some(reason) = config.limits.complaint() {
+            return Err(ConfigError::Malformed { path, reason });
         }
         if let Some(table) = sqlx_history_table(root)? {
             config.history_table = table;

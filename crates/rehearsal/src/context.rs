@@ -100,6 +100,8 @@ pub struct Observation {
     pub columns: Columns,
     /// What the tables held.
     pub contents: Option<Contents>,
+    /// The indexes that were INVALID.
+    pub invalid_indexes: Vec<String>,
     /// When and where it was seen, if not in this run.
     pub origin: Option<String>,
 }

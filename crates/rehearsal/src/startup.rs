@@ -1,13 +1,16 @@
 //! What a service does with its migrations when it starts: the same engine, under the same locks.
 
+use sqlx::migrate::Migrator;
 use tokio_util::sync::CancellationToken;
 
 use crate::apply::{Applier, Limits};
+use crate::config::ConfigError;
 use crate::error::Result;
 use crate::event::Emitter;
 use crate::plan;
-use crate::postgres::history::{DEFAULT_TABLE, History};
+use crate::postgres::history::History;
 use crate::postgres::pooler;
+use crate::postgres::query::Stopped;
 use crate::postgres::session::Session;
 use crate::source::MigrationSet;
 use crate::target::Target;
@@ -56,23 +59,44 @@ pub struct StartupOutcome {
 /// statement fails.
 pub async fn migrate(
     url: &str,
-    migrator: &sqlx::migrate::Migrator,
+    migrator: &Migrator,
     policy: StartupPolicy,
 ) -> Result<StartupOutcome> {
     if policy == StartupPolicy::Off {
         return Ok(StartupOutcome::default());
     }
+    asks_for_nothing_else(migrator)?;
     let target = Target::from_url("app", url)?;
     let migrations = MigrationSet::from_embedded(migrator)?;
     let mut session = Session::connect(&target, "startup", &CancellationToken::new()).await?;
-    let outcome = on(&mut session, &migrations, policy).await;
+    let outcome = on(&mut session, &migrations, migrator, policy).await;
     session.close().await;
     outcome
 }
 
-async fn on(session: &mut Session, migrations: &MigrationSet, policy: StartupPolicy) -> Result<StartupOutcome> {
+/// What `sqlx.toml` and the program have told sqlx is kept, or refused: two readers of one history
+/// must agree on where it is and what it means.
+fn asks_for_nothing_else(migrator: &Migrator) -> Result<(), ConfigError> {
+    let asked = [
+        (migrator.ignore_missing, "ignore_missing"),
+        (migrator.no_tx, "no_tx"),
+        (!migrator.locking, "no locking"),
+    ];
+    match asked.iter().find(|(asked, _)| *asked) {
+        Some((_, setting)) => Err(ConfigError::Embedded { setting }),
+        None => Ok(()),
+    }
+}
+
+async fn on(
+    session: &mut Session,
+    migrations: &MigrationSet,
+    migrator: &Migrator,
+    policy: StartupPolicy,
+) -> Result<StartupOutcome> {
+    let table = &*migrator.table_name;
     let versions = |plan: &plan::Plan| plan.files().iter().map(|file| file.version).collect::<Vec<_>>();
-    let history = History::read(session, DEFAULT_TABLE).await?;
+    let history = History::read(session, table).await?;
     let pending = plan::up(migrations, &history, None)?;
     if pending.is_empty() || policy == StartupPolicy::Check {
         return Ok(StartupOutcome {
@@ -86,13 +110,18 @@ async fn on(session: &mut Session, migrations: &MigrationSet, policy: StartupPol
     let target = session.target().clone();
     pooler::refuse(session, &target, &CancellationToken::new()).await?;
     Applier::lock(session, &limits).await?;
+    for schema in migrator.create_schemas.iter() {
+        // As written, as sqlx does it: the name may be quoted already.
+        let sql = format!("CREATE SCHEMA IF NOT EXISTS {schema}");
+        session.execute(&sql).await.map_err(Stopped::doing(format!("create the schema {schema}")))?;
+    }
     // Another replica may have been faster.
-    let history = History::read(session, DEFAULT_TABLE).await?;
+    let history = History::read(session, table).await?;
     let plan = plan::up(migrations, &history, None)?;
     let events = Emitter::default();
     let run_id = crate::run::run_id("startup");
-    Applier { session, events: &events, limits: &limits, history_table: DEFAULT_TABLE, run_id: &run_id }.run(&plan).await?;
+    Applier { session, events: &events, limits: &limits, history_table: table, run_id: &run_id }.run(&plan).await?;
     Applier::unlock(session).await?;
-    let history = History::read(session, DEFAULT_TABLE).await?;
+    let history = History::read(session, table).await?;
     Ok(StartupOutcome { current: history.latest_finished(), applied: versions(&plan), pending: Vec::new() })
 }

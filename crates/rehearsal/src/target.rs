@@ -7,6 +7,8 @@ use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
 use url::Url;
 
+use crate::postgres::parameters::{self, Parameter};
+
 /// What a throwaway database is called, where others have their name in `rehearsal.toml`.
 pub const SANDBOX: &str = "sandbox";
 
@@ -45,9 +47,13 @@ pub struct Target {
     user: String,
     password: Option<Secret>,
     database: String,
-    /// Connection parameters that both sqlx and libpq know, by libpq's names.
-    parameters: Vec<(String, String)>,
+    /// Connection parameters, by libpq's names.
+    parameters: Vec<(&'static str, String)>,
+    /// Settings that every session begins with (`options`).
+    settings: Vec<(String, String)>,
     protected: bool,
+    /// A throwaway server: nothing of the environment is meant for it.
+    ours: bool,
 }
 
 /// Why a database URL cannot be used. The URL itself is never repeated: it may hold a password.
@@ -101,8 +107,9 @@ impl TargetError {
 const DEFAULT_PORT: u16 = 5432;
 
 impl Target {
-    /// Reads a `postgres://` URL. Parameters after `?` are libpq's: `sslmode`, `sslrootcert`,
-    /// `sslcert`, `sslkey`, `host`, `options` …
+    /// Reads a `postgres://` URL. Parameters after `?` are libpq's or sqlx's: `sslmode`, `sslrootcert`,
+    /// `sslcert`, `sslkey`, `host`, `options` … One that nobody here knows is refused: it may decide
+    /// where the connection leads, or what a statement means there.
     ///
     /// # Errors
     /// [`TargetError::Malformed`], which never repeats the URL.
@@ -121,7 +128,9 @@ impl Target {
         let mut password = parsed.password().map(decode);
         let mut database =
             Some(decode(parsed.path().trim_start_matches('/'))).filter(|name| !name.is_empty());
-        let mut parameters = Vec::new();
+        let mut parameters: Vec<(&'static str, String)> = Vec::new();
+        let mut settings = Vec::new();
+        let mut unknown = None;
         for (key, value) in parsed.query_pairs() {
             let value = value.into_owned();
             match &*key {
@@ -132,17 +141,39 @@ impl Target {
                 "user" => user = Some(value),
                 "password" => password = Some(value),
                 "dbname" => database = Some(value),
-                // Ours is always set, whatever the URL says.
-                "application_name" => {}
-                _ => parameters.push((key.replace('-', "_").replace("ssl_", "ssl"), value)),
+                "options" => settings.extend(parameters::read_options(&value).ok_or_else(|| {
+                    malformed("its `options` are more than a list of -c NAME=VALUE and --NAME=VALUE")
+                })?),
+                // libpq's own shorthand in URLs.
+                "ssl" if value == "true" => parameters.push(("sslmode", "require".into())),
+                key if key.starts_with("options[") && key.ends_with(']') => {
+                    settings.push((key["options[".len()..key.len() - 1].to_owned(), value));
+                }
+                key => match parameters::look_up(key) {
+                    Parameter::Keep(name) => parameters.push((name, value)),
+                    Parameter::LeaveOut => {}
+                    Parameter::Unknown => unknown = unknown.or_else(|| Some(key.to_owned())),
+                },
             }
         }
-        if let Some((_, mode)) = parameters.iter().find(|(key, _)| key == "sslmode")
-            && mode.parse::<PgSslMode>().is_err()
-        {
-            return Err(malformed("its sslmode is none of disable, allow, prefer, require, verify-ca, verify-full"));
+        for (key, value) in &parameters {
+            match *key {
+                "sslmode" if value.parse::<PgSslMode>().is_err() => {
+                    return Err(malformed(
+                        "its sslmode is none of disable, allow, prefer, require, verify-ca, verify-full",
+                    ));
+                }
+                parameters::STATEMENT_CACHE if value.parse::<usize>().is_err() => {
+                    return Err(malformed("its statement-cache-capacity is not a number"));
+                }
+                _ => {}
+            }
         }
+        // Told first: behind an unencoded `?` of a password, all that follows looks like parameters.
         let user = user.ok_or_else(|| malformed("it names no user"))?;
+        if let Some(key) = unknown {
+            return Err(malformed(&format!("neither sqlx nor libpq could be given its parameter `{key}`")));
+        }
         Ok(Self {
             name: name.to_owned(),
             host: match host {
@@ -156,7 +187,9 @@ impl Target {
             user,
             password: password.map(Secret),
             parameters,
+            settings,
             protected: false,
+            ours: false,
         })
     }
 
@@ -170,8 +203,10 @@ impl Target {
             user: user.into(),
             password: password.map(|password| Secret(password.into())),
             database: database.into(),
-            parameters: vec![("sslmode".into(), "disable".into())],
+            parameters: vec![("sslmode", "disable".into())],
+            settings: Vec::new(),
             protected: false,
+            ours: true,
         }
     }
 
@@ -192,6 +227,22 @@ impl Target {
     #[must_use]
     pub fn with_user(&self, user: &str) -> Self {
         Self { user: user.into(), ..self.clone() }
+    }
+
+    /// The same database, with the settings that sessions of another target begin with.
+    #[must_use]
+    pub fn with_settings_of(&self, other: &Self) -> Self {
+        Self { settings: other.settings.clone(), ..self.clone() }
+    }
+
+    /// Whether it is a throwaway server of our own.
+    pub(crate) fn is_ours(&self) -> bool {
+        self.ours
+    }
+
+    /// The settings that its sessions begin with.
+    pub(crate) fn settings(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.settings.iter().map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
     /// The password, for a role of a sandbox to be given the same.
@@ -237,11 +288,14 @@ impl Target {
         }
     }
 
-    /// What sqlx connects with.
+    /// What sqlx connects with. Host, port, user, database and name are always set, since sqlx would
+    /// take them from libpq's variables otherwise. `PGOPTIONS` is read by it before all of this and
+    /// cannot be taken back; what the target's URL sets comes after it, and wins.
     #[must_use]
     pub fn connect_options(&self, application_name: &str) -> PgConnectOptions {
         let mut options = match &self.password {
             Some(Secret(password)) => PgConnectOptions::new_without_pgpass().password(password),
+            None if self.ours => PgConnectOptions::new_without_pgpass(),
             None => self.options_with_passfile(),
         }
         .port(self.port)
@@ -253,16 +307,17 @@ impl Target {
             Host::Socket(folder) => options.socket(folder),
         };
         for (key, value) in &self.parameters {
-            options = match key.as_str() {
+            options = match *key {
                 // The mode was checked when the URL was read; the strictest one is the safe default.
                 "sslmode" => options.ssl_mode(value.parse().unwrap_or(PgSslMode::VerifyFull)),
                 "sslrootcert" => options.ssl_root_cert(value),
                 "sslcert" => options.ssl_client_cert(value),
                 "sslkey" => options.ssl_client_key(value),
+                parameters::STATEMENT_CACHE => value.parse().map_or(options.clone(), |size| options.statement_cache_capacity(size)),
                 _ => options,
             };
         }
-        options
+        if self.settings.is_empty() { options } else { options.options(self.settings()) }
     }
 
     /// sqlx looks into the password file only when it parses a URL, so it is given one.
@@ -291,22 +346,16 @@ impl Target {
             ("PGUSER".to_owned(), self.user.clone()),
             ("PGDATABASE".to_owned(), self.database.clone()),
             ("PGAPPNAME".to_owned(), application_name.to_owned()),
-            ("PGCONNECT_TIMEOUT".to_owned(), crate::postgres::CONNECT_TIMEOUT.as_secs().to_string()),
         ];
+        if !self.parameters.iter().any(|(key, _)| *key == "connect_timeout") {
+            let seconds = crate::postgres::CONNECT_TIMEOUT.as_secs();
+            environment.push(("PGCONNECT_TIMEOUT".to_owned(), seconds.to_string()));
+        }
         if let Some(Secret(password)) = &self.password {
             environment.push(("PGPASSWORD".into(), password.clone()));
         }
-        for (key, value) in &self.parameters {
-            let variable = match key.as_str() {
-                "sslmode" => "PGSSLMODE",
-                "sslrootcert" => "PGSSLROOTCERT",
-                "sslcert" => "PGSSLCERT",
-                "sslkey" => "PGSSLKEY",
-                "channel_binding" => "PGCHANNELBINDING",
-                _ => continue,
-            };
-            environment.push((variable.into(), value.clone()));
-        }
+        let given = self.parameters.iter().filter_map(|(key, value)| Some((parameters::variable(key)?, value)));
+        environment.extend(given.map(|(variable, value)| (variable.to_owned(), value.clone())));
         environment
     }
 
@@ -357,7 +406,14 @@ mod tests {
 
     #[test]
     fn a_malformed_url_is_refused_without_showing_its_password() {
-        for url in ["postgres://me:hunter2@host:notaport/db", "mysql://me:hunter2@h/db", "hunter2", "postgres://me:hunter2@h/db?sslmode=maybe"] {
+        for url in [
+            "postgres://me:hunter2@host:notaport/db",
+            "mysql://me:hunter2@h/db",
+            "hunter2",
+            "postgres://me:hunter2@h/db?sslmode=maybe",
+            "postgres://me:1?hunter2@h/db",
+            "postgres://me@h/db?sslpassword=hunter2",
+        ] {
             let error = Target::from_url("t", url).expect_err("refused");
             assert!(!format!("{error} {error:?} {}", error.hint()).contains("hunter2"), "{error}");
         }

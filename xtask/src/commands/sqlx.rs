@@ -10,7 +10,7 @@ pub async fn run(shell: &Shell, arguments: Vec<String>) -> anyhow::Result<()> {
     arguments.insert(0, "cargo xtask sqlx".into());
     let target = named_here.or_else(|| shell.common.target.clone());
     // These take a URL, and a target that was named says which. It stays inside of this process.
-    let takes_url = matches!(arguments.get(1).map(String::as_str), Some("migrate" | "mig" | "database" | "db" | "prepare" | "prep"));
+    let takes_url = takes_url(&arguments[1..]);
     let has_url = arguments.iter().any(|argument| argument.starts_with("--database-url") || argument == "-D");
     if let (Some(name), true, false) = (&target, takes_url, has_url) {
         let (variable, _) = shell.config.target(name).map_err(rehearsal::Error::from)?;
@@ -32,6 +32,17 @@ pub async fn run(shell: &Shell, arguments: Vec<String>) -> anyhow::Result<()> {
     tokio::select! {
         outcome = sqlx_cli::run(options) => outcome,
         () = shell.cancel.cancelled() => Err(rehearsal::Error::Interrupted.into()),
+    }
+}
+
+/// Whether these words of sqlx's talk to a database: some only write files, and know no URL.
+fn takes_url(arguments: &[String]) -> bool {
+    let mut words = arguments.iter().map(String::as_str).filter(|argument| !argument.starts_with('-'));
+    match words.next() {
+        Some("migrate" | "mig") => !matches!(words.next(), Some("add" | "build-script" | "help") | None),
+        Some("database" | "db") => !matches!(words.next(), Some("help") | None),
+        Some("prepare" | "prep") => true,
+        _ => false,
     }
 }
 

@@ -87,3 +87,25 @@ impl Default for Limits {
         }
     }
 }
+
+impl Limits {
+    /// The first field whose value cannot be meant, with what it must be. To PostgreSQL a limit of 0
+    /// is none at all, and a migration without limits is what all of this is there to prevent.
+    pub(crate) fn complaint(&self) -> Option<String> {
+        let durations = [
+            ("lock_timeout", self.lock_timeout),
+            ("lock_timeout_most", self.lock_timeout_most),
+            ("statement_timeout", self.statement_timeout),
+            ("concurrently_timeout", self.concurrently_timeout),
+            ("check_timeout", self.check_timeout),
+        ];
+        // PostgreSQL counts them in milliseconds, in 32 bits.
+        let wrong = durations.iter().find(|(_, value)| !(1..=i32::MAX as u128).contains(&value.as_millis()));
+        if let Some((field, _)) = wrong {
+            return Some(format!("limits.{field} must be at least 1ms and at most 24 days"));
+        }
+        let counts = [("lock_tries", u64::from(self.lock_tries)), ("batch_rows", self.batch_rows)];
+        let (field, _) = counts.iter().find(|(_, value)| *value == 0)?;
+        Some(format!("limits.{field} must be at least 1"))
+    }
+}

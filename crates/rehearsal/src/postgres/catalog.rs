@@ -59,12 +59,14 @@ async fn first_index(
     Ok(rows.first().map(|row| Index { name: row.get(0), valid: row.get(1) }))
 }
 
-/// Indexes that a failed CREATE INDEX CONCURRENTLY left behind.
+/// Indexes that a failed CREATE INDEX CONCURRENTLY left behind. A partitioned table's index is
+/// invalid until every partition has its own, which is how such an index is built without a lock.
 ///
 /// # Errors
 /// The server's.
 pub async fn invalid_indexes(session: &mut Session) -> Result<Vec<String>> {
-    let query = "SELECT indexrelid::regclass::text FROM pg_index WHERE NOT indisvalid ORDER BY 1";
+    let query = "SELECT i.indexrelid::regclass::text FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid \
+                 WHERE NOT i.indisvalid AND c.relkind <> 'I' ORDER BY 1";
     let rows = session.fetch_text(query, usize::MAX).await.map_err(Stopped::doing("look for invalid indexes"))?;
     Ok(rows.rows.into_iter().filter_map(|mut row| row.swap_remove(0)).collect())
 }
@@ -145,7 +147,8 @@ pub struct Overview {
     pub schema: Option<String>,
     /// The role.
     pub role: String,
-    /// Tables in it that the role neither owns nor is a member of the owner of.
+    /// Tables in it that the role neither owns nor is a member of the owner of, without those that
+    /// came with an extension.
     pub foreign_tables: Vec<String>,
 }
 
@@ -157,9 +160,10 @@ pub async fn overview(session: &mut Session) -> Result<Overview> {
     let query = sqlx::query(
         "SELECT pg_database_size(current_database()), current_schema(), \
                 coalesce(has_schema_privilege(current_schema(), 'CREATE'), false), current_user::text, \
-                ARRAY(SELECT c.oid::regclass::text FROM pg_class c \
-                      WHERE c.relkind IN ('r', 'p') AND c.relnamespace = current_schema()::regnamespace \
-                        AND NOT pg_has_role(c.relowner, 'USAGE') ORDER BY c.relname), \
+                ARRAY(SELECT c.oid::regclass::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
+                      WHERE c.relkind IN ('r', 'p') AND n.nspname = current_schema() AND NOT pg_has_role(c.relowner, 'USAGE') \
+                        AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass \
+                                        AND d.objid = c.oid AND d.deptype = 'e') ORDER BY c.relname), \
                 has_database_privilege(current_database(), 'CREATE'), \
                 (SELECT pg_get_userbyid(datdba)::text FROM pg_database WHERE datname = current_database())",
     );
@@ -176,6 +180,21 @@ pub async fn overview(session: &mut Session) -> Result<Overview> {
         may_create_schema: row.get(5),
         owner: row.get(6),
     })
+}
+
+/// Whether the role may write a table, by its name as written in SQL; a table that is not there yet will
+/// be the role's own.
+///
+/// # Errors
+/// The server's.
+pub async fn may_write(session: &mut Session, table: &str) -> Result<bool> {
+    let query = sqlx::query(
+        "SELECT coalesce(bool_and(has_table_privilege(to_regclass($1)::oid, privilege)), true) \
+         FROM unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']) AS needed(privilege)",
+    )
+    .bind(table);
+    let rows = session.fetch_bound(query).await.map_err(Stopped::doing(format!("look at the rights on {table}")))?;
+    Ok(rows.first().is_none_or(|row| row.get(0)))
 }
 
 /// A role as a copy of the database needs it: what it may do there, never how it logs in.

@@ -8,6 +8,7 @@ pub mod history;
 pub mod identifier;
 pub mod journal;
 pub mod locks;
+pub(crate) mod parameters;
 pub mod pooler;
 pub mod programs;
 pub mod query;

@@ -11,7 +11,7 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::process::Command;
 use tokio_util::sync::CancellationToken;
 
-use super::container;
+use super::{container, parameters};
 use super::programs::Installation;
 use super::version::Version;
 use crate::error::{Error, Kind, Result};
@@ -22,6 +22,9 @@ const END_GRACE: Duration = Duration::from_secs(5);
 
 /// How much of what a program complains about is shown.
 const SHOWN_LINES: usize = 3;
+
+/// What the programs' sessions begin with.
+const SETTINGS: &[(&str, &str)] = &[("bytea_output", "hex"), ("statement_timeout", "0")];
 
 /// A place from which PostgreSQL's client programs are run.
 #[derive(Debug, Clone)]
@@ -164,7 +167,9 @@ fn environment(invocation: &Invocation<'_>) -> Vec<(String, String)> {
     let mut environment = invocation.target.libpq_environment(&format!("rehearsal/{}", invocation.purpose));
     // The same value must be written as the same text, whatever the role's or database's settings.
     environment.push(("PGTZ".into(), "UTC".into()));
-    environment.push(("PGOPTIONS".into(), "-c bytea_output=hex -c statement_timeout=0".into()));
+    // Ours last: of two settings of one name, the server takes the later.
+    let settings = invocation.target.settings().chain(SETTINGS.iter().copied());
+    environment.push(("PGOPTIONS".into(), parameters::write_options(settings)));
     environment.push(("LC_ALL".into(), "C".into()));
     environment
 }
@@ -179,7 +184,11 @@ async fn run_here(
         program: program.display().to_string(),
         reason: error.to_string(),
     };
-    let mut child = Command::new(&program)
+    let mut command = Command::new(&program);
+    for variable in parameters::not_inherited(invocation.target.is_ours()) {
+        command.env_remove(variable);
+    }
+    let mut child = command
         .args(invocation.arguments)
         .envs(environment)
         // Its own group: Ctrl-C must reach it through us, after we have said so.

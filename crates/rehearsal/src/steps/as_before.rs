@@ -7,7 +7,6 @@ use super::step::{Step, StepReport};
 use crate::check::CheckError;
 use crate::context::{Context, Observation};
 use crate::error::Result;
-use crate::postgres::catalog;
 use crate::report::format::plural;
 
 /// How many differences are named.
@@ -32,10 +31,8 @@ impl Step for AsBefore {
         };
         let mut session = cx.connect("as-before").await?;
         let now = observe::read(cx, &mut session).await?;
-        let invalid = catalog::invalid_indexes(&mut session).await?;
         session.close().await;
         let mut differences = differences(before, &now);
-        differences.extend(invalid.into_iter().map(|index| format!("index {index} is INVALID")));
         if !differences.is_empty() {
             let more = differences.len().saturating_sub(NAMED);
             differences.truncate(NAMED);
@@ -71,5 +68,7 @@ fn differences(before: &Observation, now: &Observation) -> Vec<String> {
             }
         }
     }
+    let invalid = now.invalid_indexes.iter().filter(|index| !before.invalid_indexes.contains(index));
+    differences.extend(invalid.map(|index| format!("index {index} is INVALID")));
     differences
 }

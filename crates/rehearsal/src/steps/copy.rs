@@ -41,6 +41,7 @@ impl Step for EnterCopy {
         for setting in unknown {
             cx.events.warn(format!("the sandbox does not take the target's setting {setting}"));
         }
+        let copy = copy.with_settings_of(cx.target()?);
         cx.enter(copy)?;
         let mut session = cx.connect_and_tell("copy").await?;
         // A restored database has no statistics: plans and checks would be those of an empty one.

@@ -2,14 +2,15 @@
 
 use crate::context::{Context, Observation};
 use crate::error::Result;
-use crate::postgres::contents;
+use crate::postgres::{catalog, contents};
 use crate::postgres::schema::Schema;
 use crate::postgres::session::Session;
 
 /// Reads the schema; and what the tables hold, when nobody else writes meanwhile.
 pub(super) async fn read(cx: &Context, session: &mut Session) -> Result<Observation> {
     let table = &cx.workspace.config.history_table;
-    let mut observation = Observation::default();
+    let invalid_indexes = catalog::invalid_indexes(session).await?;
+    let mut observation = Observation { invalid_indexes, ..Observation::default() };
     if cx.settings.alone {
         let tools = cx.tools(session.version()).await?;
         observation.schema = Some(Schema::read(&tools, session.target(), table, &cx.cancel).await?);

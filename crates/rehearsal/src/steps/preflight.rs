@@ -17,6 +17,9 @@ use crate::statement::Mode;
 /// CONCURRENTLY waits for it.
 const LONG_TRANSACTION_SECONDS: u32 = 60;
 
+/// How many tables are named.
+const NAMED: usize = 10;
+
 /// See the module.
 pub struct Preflight {
     /// The newest version that the release goes to.
@@ -66,8 +69,13 @@ impl Step for Preflight {
         if journalled && !overview.may_create_schema && !journal::exists(&mut session).await? {
             not_ready.push(format!("the role {} may not create the schema {} for the journal", overview.role, journal::SCHEMA));
         }
+        let table = &cx.workspace.config.history_table;
+        if !plan.files().is_empty() && !catalog::may_write(&mut session, table).await? {
+            not_ready.push(format!("the role {} may not write {table}", overview.role));
+        }
         if !overview.foreign_tables.is_empty() {
-            not_ready.push(format!("the role {} does not own {}", overview.role, overview.foreign_tables.join(", ")));
+            // Somebody else's table is in the way of a release only if the release alters it.
+            worth_a_look.push(format!("the role {} does not own {}", overview.role, named(&overview.foreign_tables)));
         }
         for index in catalog::invalid_indexes(&mut session).await? {
             worth_a_look.push(format!("index {index} is INVALID"));
@@ -98,5 +106,13 @@ impl Step for Preflight {
             cx.events.warn(text.clone());
         }
         Ok(StepReport::warned(format!("{summary}; {} to look at", worth_a_look.len())))
+    }
+}
+
+fn named(tables: &[String]) -> String {
+    let shown = tables.iter().take(NAMED).map(String::as_str).collect::<Vec<_>>().join(", ");
+    match tables.len().saturating_sub(NAMED) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
     }
 }

@@ -1,0 +1,194 @@
+//! Connection parameters: how URLs spell them, and the environment variables in which libpq takes them.
+
+/// libpq's parameters that a child program is given by libpq's own variable. sqlx knows the first four;
+/// what the others ask for is left to the child programs.
+const VARIABLES: &[(&str, &str)] = &[
+    ("sslmode", "PGSSLMODE"),
+    ("sslrootcert", "PGSSLROOTCERT"),
+    ("sslcert", "PGSSLCERT"),
+    ("sslkey", "PGSSLKEY"),
+    ("channel_binding", "PGCHANNELBINDING"),
+    ("connect_timeout", "PGCONNECT_TIMEOUT"),
+    ("gssdelegation", "PGGSSDELEGATION"),
+    ("gssencmode", "PGGSSENCMODE"),
+    ("gsslib", "PGGSSLIB"),
+    ("krbsrvname", "PGKRBSRVNAME"),
+    ("load_balance_hosts", "PGLOADBALANCEHOSTS"),
+    ("max_protocol_version", "PGMAXPROTOCOLVERSION"),
+    ("min_protocol_version", "PGMINPROTOCOLVERSION"),
+    ("passfile", "PGPASSFILE"),
+    ("require_auth", "PGREQUIREAUTH"),
+    ("requirepeer", "PGREQUIREPEER"),
+    ("requiressl", "PGREQUIRESSL"),
+    ("ssl_max_protocol_version", "PGSSLMAXPROTOCOLVERSION"),
+    ("ssl_min_protocol_version", "PGSSLMINPROTOCOLVERSION"),
+    ("sslcertmode", "PGSSLCERTMODE"),
+    ("sslcompression", "PGSSLCOMPRESSION"),
+    ("sslcrl", "PGSSLCRL"),
+    ("sslcrldir", "PGSSLCRLDIR"),
+    ("sslnegotiation", "PGSSLNEGOTIATION"),
+    ("sslsni", "PGSSLSNI"),
+    ("target_session_attrs", "PGTARGETSESSIONATTRS"),
+];
+
+/// libpq's variables that decide where a connection leads and what its session is: the target says
+/// that, or nobody. (Of libpq's documentation, "Environment Variables"; a service or a host address
+/// would win over host and database, in whatever way those are given.)
+const DECIDED_BY_THE_TARGET: &[&str] = &[
+    "PGAPPNAME",
+    "PGCLIENTENCODING",
+    "PGCONNECT_TIMEOUT",
+    "PGDATABASE",
+    "PGDATESTYLE",
+    "PGGEQO",
+    "PGHOST",
+    "PGHOSTADDR",
+    "PGLOADBALANCEHOSTS",
+    "PGLOCALEDIR",
+    "PGOPTIONS",
+    "PGPORT",
+    "PGREALM",
+    "PGSERVICE",
+    "PGSERVICEFILE",
+    "PGSSLKEYLOGFILE",
+    "PGSYSCONFDIR",
+    "PGTARGETSESSIONATTRS",
+    "PGTZ",
+    "PGUSER",
+];
+
+/// Where libpq looks for a password that the URL does not hold.
+const PASSWORD: &[&str] = &["PGPASSWORD", "PGPASSFILE"];
+
+/// libpq's variables that a child program must not take over from us. A target whose URL says nothing
+/// of passwords and TLS may have both from the environment, as sqlx has them; a server of our own
+/// needs neither.
+pub(crate) fn not_inherited(ours: bool) -> impl Iterator<Item = &'static str> {
+    let of_the_user = PASSWORD.iter().copied().chain(VARIABLES.iter().map(|(_, variable)| *variable));
+    DECIDED_BY_THE_TARGET.iter().copied().chain(of_the_user.filter(move |_| ours))
+}
+
+/// Parameters without a variable that change neither where a connection leads nor what it may do:
+/// both sides have defaults for them. (Applications' encoding is UTF8 on both, whatever is asked for.)
+const LEFT_OUT: &[&str] = &[
+    "application_name",
+    "client_encoding",
+    "fallback_application_name",
+    "keepalives",
+    "keepalives_count",
+    "keepalives_idle",
+    "keepalives_interval",
+    "tcp_user_timeout",
+];
+
+/// sqlx's own parameter, which libpq lacks.
+pub(crate) const STATEMENT_CACHE: &str = "statement-cache-capacity";
+
+/// What is to be done with a parameter of a URL.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Parameter {
+    /// Keep it, under libpq's name (or sqlx's, for what only sqlx has).
+    Keep(&'static str),
+    /// It may be left out.
+    LeaveOut,
+    /// Nobody here can do what it asks for.
+    Unknown,
+}
+
+/// Looks a parameter up, by libpq's name or one of sqlx's.
+pub(crate) fn look_up(key: &str) -> Parameter {
+    let name = match key {
+        "ssl-mode" => "sslmode",
+        "ssl-root-cert" | "ssl-ca" => "sslrootcert",
+        "ssl-cert" => "sslcert",
+        "ssl-key" => "sslkey",
+        "statement-cache-capacity" => return Parameter::Keep(STATEMENT_CACHE),
+        other => other,
+    };
+    match VARIABLES.iter().find(|(known, _)| *known == name) {
+        Some((known, _)) => Parameter::Keep(known),
+        None if LEFT_OUT.contains(&name) => Parameter::LeaveOut,
+        None => Parameter::Unknown,
+    }
+}
+
+/// libpq's variable for a parameter.
+pub(crate) fn variable(name: &str) -> Option<&'static str> {
+    VARIABLES.iter().find(|(known, _)| *known == name).map(|(_, variable)| *variable)
+}
+
+/// Reads the text of `options`, `-c NAME=VALUE` and `--NAME=VALUE` separated by spaces, as the server
+/// does (`pg_split_opts`): a backslash takes the next character as it is. Nothing for anything else.
+pub(crate) fn read_options(text: &str) -> Option<Vec<(String, String)>> {
+    let mut words = split(text).into_iter();
+    let mut settings = Vec::new();
+    while let Some(word) = words.next() {
+        let assignment = if word == "-c" {
+            words.next()?
+        } else {
+            word.strip_prefix("--").or_else(|| word.strip_prefix("-c"))?.to_owned()
+        };
+        let (name, value) = assignment.split_once('=')?;
+        // The server takes `--search-path` for `search_path`.
+        settings.push((name.replace('-', "_"), value.to_owned()));
+    }
+    Some(settings)
+}
+
+fn split(text: &str) -> Vec<String> {
+    let mut words = Vec::new();
+    let mut word: Option<String> = None;
+    let mut characters = text.chars();
+    while let Some(character) = characters.next() {
+        match character {
+            ' ' | '\t' | '\n' | '\r' | '\x0b' | '\x0c' => words.extend(word.take()),
+            '\\' => word.get_or_insert_default().extend(characters.next()),
+            other => word.get_or_insert_default().push(other),
+        }
+    }
+    words.extend(word);
+    words
+}
+
+/// Settings as the text of `PGOPTIONS`.
+pub(crate) fn write_options<'a>(settings: impl IntoIterator<Item = (&'a str, &'a str)>) -> String {
+    let mut text = String::new();
+    for (name, value) in settings {
+        if !text.is_empty() {
+            text.push(' ');
+        }
+        text.push_str("-c ");
+        for character in name.chars().chain(['=']).chain(value.chars()) {
+            if character == '\\' || character.is_ascii_whitespace() {
+                text.push('\\');
+            }
+            text.push(character);
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_of_our_own_takes_nothing_from_the_environment() {
+        assert!(not_inherited(false).all(|variable| variable != "PGPASSWORD" && variable != "PGSSLMODE"));
+        for variable in ["PGSERVICE", "PGHOSTADDR", "PGPASSWORD", "PGSSLMODE", "PGPASSFILE"] {
+            assert!(not_inherited(true).any(|other| other == variable), "{variable}");
+        }
+    }
+
+    #[test]
+    fn options_are_read_as_the_server_reads_them_and_written_back() {
+        let settings = read_options(r"-c search_path=a\ b,c  -cgeqo=off --work-mem=4MB -c x.y=1\\2").expect("they are read");
+        let settings: Vec<(&str, &str)> = settings.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        assert_eq!(settings, [("search_path", "a b,c"), ("geqo", "off"), ("work_mem", "4MB"), ("x.y", r"1\2")]);
+        let text = write_options(settings.iter().copied());
+        assert_eq!(text, r"-c search_path=a\ b,c -c geqo=off -c work_mem=4MB -c x.y=1\\2");
+        for other in ["-d 5", "-c", "-c geqo", "geqo=off"] {
+            assert_eq!(read_options(other), None, "{other}");
+        }
+    }
+}

@@ -6,6 +6,7 @@ mod batches;
 mod interrupt;
 mod mend;
 mod rehearse;
+mod roles;
 mod target;
 mod together;
 mod verify;

@@ -20,7 +20,7 @@ use testcontainers::{ContainerAsync, GenericImage, ImageExt};
 use tokio_util::sync::CancellationToken;
 
 use super::provider::{DEFAULT_MAJOR, Provider, Request, SandboxError};
-use super::sandbox::{Guard, Kept, Sandbox};
+use super::sandbox::{Guard, Kept, SUPERUSER, Sandbox};
 use crate::error::{Error, Result};
 pub use crate::postgres::container::OWNER_LABEL;
 use crate::postgres::session::Session;
@@ -144,7 +144,10 @@ async fn start(request: &Request, image: &str, major: u32, cancel: &Cancellation
         .with_wait_for(WaitFor::message_on_stdout("PostgreSQL init process complete"))
         .with_wait_for(WaitFor::message_on_stderr("database system is ready to accept connections"))
         .with_exposed_port(ContainerPort::Tcp(PORT))
+        .with_env_var("POSTGRES_USER", SUPERUSER)
         .with_env_var("POSTGRES_PASSWORD", &password)
+        // The image would call the maintenance database like the user.
+        .with_env_var("POSTGRES_DB", "postgres")
         .with_env_var("POSTGRES_INITDB_ARGS", "--no-sync --wal-segsize=1")
         .with_cmd(settings)
         .with_label(OWNER_LABEL, process::identity())
@@ -164,7 +167,7 @@ async fn start(request: &Request, image: &str, major: u32, cancel: &Cancellation
     let host = container.get_host().await.map_err(|error| start(error.to_string()))?.to_string();
     // A name may lead to an address family on which the port is not published.
     let host = if host == "localhost" { "127.0.0.1".to_owned() } else { host };
-    let server = Target::sandbox(Host::Tcp(host), port, "postgres", Some(&password), "postgres");
+    let server = Target::sandbox(Host::Tcp(host), port, SUPERUSER, Some(&password), "postgres");
     let session = Session::connect(&server, "sandbox", cancel).await?;
     let version = session.version();
     session.close().await;
@@ -251,7 +254,7 @@ impl Guard for Container {
         std::mem::forget(self.container);
         Ok(Kept {
             // In the container the socket asks for no password, so none has to be shown.
-            connect: format!("docker exec -it {name} psql -U postgres"),
+            connect: format!("docker exec -it {name} psql -U {SUPERUSER}"),
             remove: format!("docker rm -fv {name}"),
         })
     }

@@ -40,7 +40,10 @@ pub fn skipped(test: &str, reason: &str) {
 }
 
 /// Containers that name that process as their owner, whether they run or not.
-pub(crate) async fn containers_of(pid: u32) -> Vec<String> {
+///
+/// # Panics
+/// When the engine does not list them.
+pub async fn containers_of(pid: u32) -> Vec<String> {
     let Ok(engine) = docker::engine().await else { return Vec::new() };
     let filters = HashMap::from([("label", vec![OWNER_LABEL])]);
     let options = ListContainersOptionsBuilder::default().all(true).filters(&filters).build();

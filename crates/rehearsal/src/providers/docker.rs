@@ -1,8 +1,9 @@
 //! A server in a container, by testcontainers.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use futures_util::StreamExt;
@@ -33,6 +34,15 @@ const PROBE_LIMIT: Duration = Duration::from_secs(2);
 
 /// How long an image may take to come; the official one has 150 MB.
 const PULL_LIMIT: Duration = Duration::from_secs(300);
+
+/// Names one start, so that its container can be found by who does not have its id yet.
+const START_LABEL: &str = "rehearsal.start";
+
+/// How long the engine may take to show a container whose creation was given up in the middle.
+const CREATION_GRACE: Duration = Duration::from_secs(1);
+
+/// How often it is looked for.
+const CREATION_POLL: Duration = Duration::from_millis(50);
 
 /// How long removing a container may take.
 const REMOVE_LIMIT: Duration = Duration::from_secs(10);
@@ -121,17 +131,75 @@ impl Provider for Docker {
     async fn start(&self, request: &Request, cancel: &CancellationToken) -> Result<Sandbox> {
         let major = request.major.or(request.preferred).unwrap_or(DEFAULT_MAJOR);
         let image = request.image.clone().unwrap_or_else(|| official_image(major));
-        tokio::select! {
-            started = start(request, &image, major, cancel) => started,
+        let engine = tokio::select! {
+            engine = engine() => engine?,
+            () = cancel.cancelled() => return Err(Error::Interrupted),
+        };
+        let attempt = Attempt::default();
+        let started = tokio::select! {
+            started = start(&engine, request, &image, major, &attempt, cancel) => started,
             () = cancel.cancelled() => Err(Error::Interrupted),
+        };
+        if started.is_err() {
+            attempt.give_up(&engine).await;
+        }
+        started
+    }
+}
+
+/// One start. What it made is known to nobody when it fails, or is dropped in the middle: the engine goes on
+/// with what it was asked for.
+struct Attempt {
+    name: String,
+    began: AtomicBool,
+}
+
+impl Default for Attempt {
+    fn default() -> Self {
+        let letters: String = std::iter::repeat_with(fastrand::alphanumeric).take(16).collect();
+        Self { name: letters, began: AtomicBool::new(false) }
+    }
+}
+
+impl Attempt {
+    /// Removes its container, and waits until the engine has none of it.
+    async fn give_up(&self, engine: &Engine) {
+        if !self.began.load(Ordering::Relaxed) {
+            return;
+        }
+        let label = format!("{START_LABEL}={}", self.name);
+        let filters = HashMap::from([("label", vec![label.as_str()])]);
+        let began = Instant::now();
+        let mut seen = false;
+        while began.elapsed() < REMOVE_LIMIT {
+            let options = ListContainersOptionsBuilder::default().all(true).filters(&filters).build();
+            let Ok(Ok(containers)) = tokio::time::timeout(REMOVE_LIMIT, engine.list_containers(Some(options))).await else {
+                // The sweep at the next start finds it.
+                return;
+            };
+            if containers.is_empty() && (seen || began.elapsed() > CREATION_GRACE) {
+                return;
+            }
+            for id in containers.into_iter().filter_map(|container| container.id) {
+                seen = true;
+                remove_container(engine, &id).await;
+            }
+            tokio::time::sleep(CREATION_POLL).await;
         }
     }
 }
 
-async fn start(request: &Request, image: &str, major: u32, cancel: &CancellationToken) -> Result<Sandbox> {
-    let engine = engine().await?;
-    sweep_containers(&engine).await;
-    ensure_image(&engine, image).await?;
+async fn start(
+    engine: &Engine,
+    request: &Request,
+    image: &str,
+    major: u32,
+    attempt: &Attempt,
+    cancel: &CancellationToken,
+) -> Result<Sandbox> {
+    sweep_containers(engine).await;
+    ensure_image(engine, image).await?;
+    attempt.began.store(true, Ordering::Relaxed);
     let password: String = std::iter::repeat_with(fastrand::alphanumeric).take(32).collect();
     let start = |log: String| SandboxError::Start { provider: "docker", log };
     let log = LastLine::default();
@@ -151,6 +219,7 @@ async fn start(request: &Request, image: &str, major: u32, cancel: &Cancellation
         .with_env_var("POSTGRES_INITDB_ARGS", "--no-sync --wal-segsize=1")
         .with_cmd(settings)
         .with_label(OWNER_LABEL, process::identity())
+        .with_label(START_LABEL, &attempt.name)
         .with_startup_timeout(request.start_limit)
         .with_host_config_modifier(move |host| confine(host, on_tmpfs, major))
         .with_log_consumer(move |frame: &LogFrame| listener.hear(frame))
@@ -225,10 +294,15 @@ async fn sweep_containers(engine: &Engine) {
         let kept = container.names.iter().flatten().any(|name| name.trim_start_matches('/').starts_with(KEPT_PREFIX));
         let abandoned = !kept && owner.is_some_and(|owner| !process::is_alive(owner));
         if let (true, Some(id)) = (abandoned, container.id) {
-            let options = RemoveContainerOptionsBuilder::default().force(true).v(true).build();
-            let _ = tokio::time::timeout(REMOVE_LIMIT, engine.remove_container(&id, Some(options))).await;
+            remove_container(engine, &id).await;
         }
     }
+}
+
+async fn remove_container(engine: &Engine, id: &str) {
+    let options = RemoveContainerOptionsBuilder::default().force(true).v(true).build();
+    // When it does not work now, the sweep at the next start removes it.
+    let _ = tokio::time::timeout(REMOVE_LIMIT, engine.remove_container(id, Some(options))).await;
 }
 
 struct Container {

@@ -296,6 +296,31 @@ async fn a_killed_backup_is_none_and_is_swept_by_the_next() {
     project.must_be_clean_after(&killed).await;
 }
 
+/// Backups may stand on a shared disk: a pid of another machine says nothing here.
+#[tokio::test]
+async fn only_what_is_surely_abandoned_is_swept() {
+    let database = Database::create().await;
+    let project = project().on(&database);
+    let ours = rehearsal::process::identity();
+    let words: Vec<&str> = ours.split(' ').collect();
+    let [_, _, boot, namespace, host] = words[..] else { panic!("five words: {ours}") };
+    let owners = [
+        ("another_machine", format!("4194305 1 another-boot {namespace} elsewhere"), true),
+        ("another_container", format!("4194305 1 {boot} pid:[1] {host}"), true),
+        ("unknown", "4194305 1".into(), true),
+        ("before_the_last_boot", format!("1 1 another-boot {namespace} {host}"), false),
+        ("ended", format!("4194305 1 {boot} {namespace} {host}"), false),
+    ];
+    for (name, owner, _) in &owners {
+        project.change(&format!("backups/dev/{name}.partial/dump/toc.dat"), "x");
+        project.change(&format!("backups/dev/{name}.partial.owner"), owner);
+    }
+    project.run("db-backup").await.must_exit(0);
+    for (name, _, stays) in owners {
+        assert_eq!(project.path(&format!("backups/dev/{name}.partial/dump/toc.dat")).exists(), stays, "{name}");
+    }
+}
+
 /// A file system that is too small, of this test's own.
 struct SmallDisk(PathBuf);
 

@@ -36,6 +36,8 @@ pub struct Environment {
     pub cache: PathBuf,
     /// A folder for what is thrown away: `TMPDIR`.
     pub temporary: PathBuf,
+    /// Which container engine the user names: `DOCKER_HOST`.
+    pub docker_host: Option<String>,
 }
 
 /// The workspace: its configuration, migrations and checks.
@@ -287,7 +289,7 @@ impl Context {
 
     async fn tools_of_image(&self, server: Version) -> Result<Tools> {
         let image = docker::official_image(server.major);
-        let engine = docker::engine().await?;
+        let engine = docker::engine(self.environment.docker_host.as_deref()).await?;
         docker::ensure_image(&engine, &image).await?;
         let unknown = Tools::Image { image: image.clone(), version: server };
         let arguments = ["--version".to_owned()];

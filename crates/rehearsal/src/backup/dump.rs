@@ -17,6 +17,7 @@ use crate::postgres::history::History;
 use crate::postgres::query::Stopped;
 use crate::postgres::session::Session;
 use crate::postgres::tools::{Invocation, Tools};
+use crate::process::{self, State};
 use crate::target::Target;
 
 /// Ends the name of a folder that is not a backup yet.
@@ -198,18 +199,26 @@ fn look_for_room(folder: &Path, database: u64) -> Result<()> {
     Ok(())
 }
 
-/// What runs that were killed left behind. A folder of a run that goes on is locked by its process.
+/// What runs that were killed left behind. The folder may be shared: what belongs to a process of
+/// another machine is left alone.
 fn sweep_partial(folder: &Path) -> Result<()> {
     for entry in std::fs::read_dir(folder).map_err(Error::io("read", folder))? {
         let path = entry.map_err(Error::io("read", folder))?.path();
         let partial = path.to_str().is_some_and(|path| path.ends_with(PARTIAL_SUFFIX));
-        let owner = std::fs::read_to_string(owner_file(&path)).unwrap_or_default();
-        if partial && !crate::process::is_alive(&owner) {
+        if partial && is_abandoned(&owner_file(&path)) {
             let _ = std::fs::remove_dir_all(&path);
             let _ = std::fs::remove_file(owner_file(&path));
         }
     }
     Ok(())
+}
+
+fn is_abandoned(owner: &Path) -> bool {
+    match std::fs::read_to_string(owner) {
+        Ok(owner) => process::state(&owner) == State::Gone,
+        // Whoever makes such a folder writes its owner first, and removes it last.
+        Err(error) => error.kind() == std::io::ErrorKind::NotFound,
+    }
 }
 
 /// Beside the folder and not in it: what is in it belongs to the backup.
@@ -240,7 +249,7 @@ impl Partial {
                     // From here on a drop cleans up.
                     let partial = Self { path, becomes: folder.join(name), finished: false };
                     if !partial.becomes.exists() {
-                        std::fs::write(&owner, crate::process::identity()).map_err(Error::io("write", &owner))?;
+                        std::fs::write(&owner, process::identity()).map_err(Error::io("write", &owner))?;
                         std::fs::create_dir(&partial.path).map_err(Error::io("create", &partial.path))?;
                         return Ok(partial);
                     }

@@ -22,11 +22,12 @@ use tokio_util::sync::CancellationToken;
 
 use super::provider::{DEFAULT_MAJOR, Provider, Request, SandboxError};
 use super::sandbox::{Guard, Kept, SUPERUSER, Sandbox};
+use crate::context::Environment;
 use crate::error::{Error, Result};
 pub use crate::postgres::container::OWNER_LABEL;
 use crate::postgres::session::Session;
 use crate::postgres::tools::Tools;
-use crate::process;
+use crate::process::{self, State};
 use crate::target::{Host, Target};
 
 /// How long the engine may take to answer at all. A hung socket would otherwise hold us for minutes.
@@ -65,17 +66,33 @@ const SETTINGS: &[&str] = &[
 ];
 
 /// See the module.
-pub struct Docker;
+pub struct Docker {
+    host: Option<String>,
+}
+
+impl Docker {
+    /// Talks to the engine that the environment names.
+    #[must_use]
+    pub fn new(environment: &Environment) -> Self {
+        Self { host: environment.docker_host.clone() }
+    }
+}
 
 fn unavailable(reason: impl Into<String>, remedy: impl Into<String>) -> SandboxError {
     SandboxError::Unavailable { provider: "docker", reason: reason.into(), remedy: remedy.into() }
 }
 
-/// The container engine, if it answers.
+/// The container engine, if it answers and is one of this machine. `host` is DOCKER_HOST.
 ///
 /// # Errors
 /// [`SandboxError::Unavailable`] with what it says.
-pub async fn engine() -> Result<Engine, SandboxError> {
+pub async fn engine(host: Option<&str>) -> Result<Engine, SandboxError> {
+    if let Some(scheme) = host.and_then(remote_scheme) {
+        return Err(unavailable(
+            format!("DOCKER_HOST names an engine by {scheme}://, which may be of another machine: its ports and folders cannot be reached from here"),
+            "let DOCKER_HOST name a socket of this machine (unix://…), or choose --provider local",
+        ));
+    }
     let remedy = "start a Docker engine (or set DOCKER_HOST), or choose --provider local";
     let probe = async {
         let engine = docker_client_instance().await.map_err(|error| error.to_string())?;
@@ -87,6 +104,13 @@ pub async fn engine() -> Result<Engine, SandboxError> {
         Ok(Err(reason)) => Err(unavailable(format!("no container engine answers ({reason})"), remedy)),
         Err(_) => Err(unavailable(format!("the container engine does not answer within {} s", PROBE_LIMIT.as_secs()), remedy)),
     }
+}
+
+/// The scheme of an address that is no socket of this machine. Our containers publish on the loopback
+/// interface and mount folders: both are the engine's, and over a network that is not ours.
+fn remote_scheme(host: &str) -> Option<&str> {
+    let (scheme, _) = host.split_once("://")?;
+    (!matches!(scheme, "unix" | "npipe")).then_some(scheme)
 }
 
 /// Makes sure that the engine has the image, by asking its registry if it must.
@@ -132,7 +156,7 @@ impl Provider for Docker {
         let major = request.major.or(request.preferred).unwrap_or(DEFAULT_MAJOR);
         let image = request.image.clone().unwrap_or_else(|| official_image(major));
         let engine = tokio::select! {
-            engine = engine() => engine?,
+            engine = engine(self.host.as_deref()) => engine?,
             () = cancel.cancelled() => return Err(Error::Interrupted),
         };
         let attempt = Attempt::default();
@@ -241,7 +265,7 @@ async fn start(
     let version = session.version();
     session.close().await;
     let tools = Tools::Image { image: image.to_owned(), version };
-    Ok(Sandbox::new("docker", server, version, tools, Box::new(Container { container })))
+    Ok(Sandbox::new("docker", server, version, tools, Box::new(Container { engine: engine.clone(), container })))
 }
 
 /// On the loopback interface only, and in memory where it is small enough.
@@ -292,7 +316,7 @@ async fn sweep_containers(engine: &Engine) {
     for container in containers {
         let owner = container.labels.as_ref().and_then(|labels| labels.get(OWNER_LABEL));
         let kept = container.names.iter().flatten().any(|name| name.trim_start_matches('/').starts_with(KEPT_PREFIX));
-        let abandoned = !kept && owner.is_some_and(|owner| !process::is_alive(owner));
+        let abandoned = !kept && owner.is_some_and(|owner| process::state(owner) == State::Gone);
         if let (true, Some(id)) = (abandoned, container.id) {
             remove_container(engine, &id).await;
         }
@@ -306,6 +330,7 @@ async fn remove_container(engine: &Engine, id: &str) {
 }
 
 struct Container {
+    engine: Engine,
     container: ContainerAsync<GenericImage>,
 }
 
@@ -317,14 +342,13 @@ impl Guard for Container {
     }
 
     async fn keep(self: Box<Self>) -> Result<Kept> {
-        let engine = engine().await?;
         let id = self.container.id().to_owned();
         // Its label names us as the owner, and the sweep would take it: a label cannot be changed,
         // a name can, and the sweep leaves this one alone.
         let short = id.get(..12).unwrap_or(&id).to_owned();
         let name = format!("{KEPT_PREFIX}{short}");
         let options = testcontainers::bollard::query_parameters::RenameContainerOptionsBuilder::default().name(&name).build();
-        engine.rename_container(&id, options).await.map_err(|error| SandboxError::Start { provider: "docker", log: error.to_string() })?;
+        self.engine.rename_container(&id, options).await.map_err(|error| SandboxError::Start { provider: "docker", log: error.to_string() })?;
         std::mem::forget(self.container);
         Ok(Kept {
             // In the container the socket asks for no password, so none has to be shown.

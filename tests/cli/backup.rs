@@ -321,6 +321,37 @@ async fn only_what_is_surely_abandoned_is_swept() {
     }
 }
 
+#[tokio::test]
+async fn sequences_are_in_a_backup_and_restored() {
+    let database = Database::create().await;
+    database
+        .execute(
+            "CREATE SEQUENCE up; SELECT setval('up', 41); CREATE SEQUENCE fresh START 7; CREATE SEQUENCE down INCREMENT -1; \
+             SELECT setval('down', -9); CREATE SCHEMA \"It's\"; CREATE SEQUENCE \"It's\".\"a \"\"b\"\"\"; SELECT setval('\"It''s\".\"a \"\"b\"\"\"', 3); \
+             CREATE TABLE keyed (id int GENERATED ALWAYS AS IDENTITY); INSERT INTO keyed SELECT FROM generate_series(1, 5)",
+        )
+        .await;
+    let project = project().on(&database);
+    project.run("db-backup").await.must_exit(0);
+    let path = only_backup(&project).join("manifest.json");
+    let mut manifest: Value = serde_json::from_slice(&std::fs::read(&path).expect("it can be read")).expect("JSON");
+    let found: Vec<String> = manifest["sequences"]
+        .as_array()
+        .expect("sequences")
+        .iter()
+        .map(|entry| format!("{} {} {}", entry["name"].as_str().unwrap_or("?"), entry["last_value"], entry["is_called"]))
+        .collect();
+    assert_eq!(found, ["a \"b\" 3 true", "down -9 true", "fresh 7 false", "keyed_id_seq 5 true", "up 41 true"]);
+    let name = format!("{}_restored", database.name());
+    project.run(&format!("restore --into {name}")).await.must_exit(0);
+    assert_eq!(database::of(&name).value::<i64>("SELECT nextval('keyed_id_seq')").await, 6);
+    // One that comes out of the dump at another place is found.
+    manifest["sequences"][4]["last_value"] = 42.into();
+    std::fs::write(&path, manifest.to_string()).expect("it can be written");
+    let ended = project.run(&format!("restore --into {}_other", database.name())).await;
+    ended.must_exit(1).must_say("the sequence public.up stands at 41 instead of 42");
+}
+
 /// A file system that is too small, of this test's own.
 struct SmallDisk(PathBuf);
 

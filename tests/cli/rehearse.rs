@@ -120,6 +120,22 @@ async fn a_down_file_that_forgets_something_is_found() {
     insta::with_settings!({filters => words::filters()}, { assert_snapshot!(ended.error().0) });
 }
 
+/// No row shows it: the next key that is given out is there already.
+#[tokio::test]
+async fn a_way_back_that_resets_a_sequence_is_found() {
+    let project = project()
+        .migration(
+            "1_a",
+            "CREATE TABLE a (id int GENERATED ALWAYS AS IDENTITY, n int); INSERT INTO a (n) SELECT generate_series(1, 3);",
+            "DROP TABLE a;",
+        )
+        .migration("2_b", "INSERT INTO a (n) VALUES (4);", "DELETE FROM a WHERE n = 4;");
+    // One that has moved on is as before.
+    project.run("rehearse").await.must_exit(0);
+    let project = project.migration("2_b", "INSERT INTO a (n) VALUES (4);", "DELETE FROM a WHERE n = 4; ALTER TABLE a ALTER id RESTART;");
+    project.run("rehearse").await.must_exit(3).must_say("the sequence public.a_id_seq stood at 3 and stands at 1 (not given yet)");
+}
+
 #[tokio::test]
 async fn in_a_container() {
     if !docker::is_usable("in_a_container").await {

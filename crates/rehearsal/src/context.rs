@@ -17,6 +17,7 @@ use crate::event::{Emitter, EventKind};
 use crate::postgres::contents::{Columns, Contents};
 use crate::postgres::programs;
 use crate::postgres::schema::Schema;
+use crate::postgres::sequences::Sequences;
 use crate::postgres::session::Session;
 use crate::postgres::tools::{Invocation, ToolError, Tools, choose};
 use crate::postgres::version::Version;
@@ -102,6 +103,8 @@ pub struct Observation {
     pub columns: Columns,
     /// What the tables held.
     pub contents: Option<Contents>,
+    /// Where the sequences stood.
+    pub sequences: Option<Sequences>,
     /// When and where it was seen, if not in this run.
     pub origin: Option<String>,
 }

@@ -6,7 +6,7 @@ use std::time::Instant;
 use chrono::Utc;
 
 use super::failure::BackupError;
-use super::manifest::{DUMP_FOLDER, FORMAT, Manifest, TableEntry};
+use super::manifest::{DUMP_FOLDER, FORMAT, Manifest, SequenceEntry, TableEntry};
 use super::proof;
 use crate::context::Context;
 use crate::error::{Error, Result};
@@ -15,6 +15,7 @@ use crate::postgres::catalog::{self, Surroundings};
 use crate::postgres::contents::{self, Columns, Fingerprint, TableName};
 use crate::postgres::history::History;
 use crate::postgres::query::Stopped;
+use crate::postgres::sequences::{self, Sequences};
 use crate::postgres::session::Session;
 use crate::postgres::tools::{Invocation, Tools};
 use crate::process::{self, State};
@@ -36,19 +37,20 @@ const LOCK_WAIT: &str = "--lock-wait-timeout=10s";
 const EXPECTED_SHARE: u64 = 2;
 
 /// What is known of the source.
-struct Source {
+pub(super) struct Source {
     target: Target,
-    tables: Columns,
-    manifest: ManifestHead,
-    bytes: u64,
+    pub(super) tables: Columns,
+    pub(super) sequences: Sequences,
+    pub(super) manifest: ManifestHead,
+    pub(super) bytes: u64,
 }
 
 /// The part of the manifest that comes from the source's catalogs.
-struct ManifestHead {
+pub(super) struct ManifestHead {
     server: crate::postgres::version::Version,
-    encoding: String,
+    pub(super) encoding: String,
     migration: Option<i64>,
-    surroundings: Surroundings,
+    pub(super) surroundings: Surroundings,
     extensions: Vec<String>,
 }
 
@@ -74,7 +76,7 @@ pub async fn make(cx: &mut Context) -> Result<(PathBuf, Manifest)> {
     let dump_ms = milliseconds(began);
 
     let began = Instant::now();
-    let (files, tables, proof) = proof::prove(cx, &tools, &partial.path, &source.tables, &source.manifest.surroundings.roles, &source.manifest.encoding, source.bytes).await?;
+    let proven = proof::prove(cx, &tools, &partial.path, &source).await?;
     let proof_ms = milliseconds(began);
 
     let manifest = Manifest {
@@ -91,9 +93,10 @@ pub async fn make(cx: &mut Context) -> Result<(PathBuf, Manifest)> {
         migration: source.manifest.migration,
         surroundings: source.manifest.surroundings,
         extensions: source.manifest.extensions,
-        files,
-        tables: table_entries(tables),
-        proof,
+        files: proven.files,
+        tables: table_entries(proven.tables),
+        sequences: proven.sequences.into_iter().map(|(name, position)| SequenceEntry { name, position }).collect(),
+        proof: proven.proof,
     };
     manifest.write(&partial.path)?;
     let finished = partial.finish()?;
@@ -128,6 +131,7 @@ async fn observe(cx: &Context) -> Result<Source> {
     let source = Source {
         target: session.target().clone(),
         tables,
+        sequences: sequences::read(&mut session, None).await?,
         bytes: overview.size,
         manifest: ManifestHead {
             server: session.version(),

@@ -2,7 +2,7 @@
 
 use crate::context::{Context, Observation};
 use crate::error::Result;
-use crate::postgres::contents;
+use crate::postgres::{contents, journal, sequences};
 use crate::postgres::schema::Schema;
 use crate::postgres::session::Session;
 
@@ -15,6 +15,7 @@ pub(super) async fn read(cx: &Context, session: &mut Session) -> Result<Observat
         observation.schema = Some(Schema::read(&tools, session.target(), table, &cx.cancel).await?);
         observation.columns = contents::tables(session, table).await?;
         observation.contents = Some(contents::read_all(session, &observation.columns).await?);
+        observation.sequences = Some(sequences::read(session, Some(journal::SCHEMA)).await?);
     }
     Ok(observation)
 }

@@ -137,6 +137,8 @@ pub struct Context {
     /// The backup that was made last, and its folder.
     pub backup: Option<(PathBuf, Manifest)>,
     target: Option<Target>,
+    /// The target is a database of the sandbox.
+    entered: bool,
     sandbox: Option<Sandbox>,
     scratch: Option<Scratch>,
 }
@@ -169,6 +171,7 @@ impl Context {
             before: None,
             backup: None,
             target,
+            entered: false,
             sandbox: None,
             scratch: None,
         }
@@ -194,6 +197,7 @@ impl Context {
             self.scratch = Some(Scratch::create(&self.environment.temporary)?);
         }
         self.target = Some(target);
+        self.entered = true;
         Ok(())
     }
 
@@ -204,6 +208,12 @@ impl Context {
             Some(scratch) => scratch.path(),
             None => self.workspace.config.backup.to.clone(),
         }
+    }
+
+    /// What is written to that folder goes away at the end of the run.
+    #[must_use]
+    pub fn throws_backups_away(&self) -> bool {
+        self.scratch.is_some()
     }
 
     /// Opens a connection to the target.
@@ -220,12 +230,30 @@ impl Context {
     /// As [`Context::connect`].
     pub async fn connect_and_tell(&self, purpose: &str) -> Result<Session> {
         let session = self.connect(purpose).await?;
+        self.tell(&session);
+        Ok(session)
+    }
+
+    /// Tells who answered.
+    pub fn tell(&self, session: &Session) {
         self.events.emit(EventKind::Connected {
             target: session.target().name().to_owned(),
             address: session.target().address(),
             server: session.version(),
         });
-        Ok(session)
+    }
+
+    /// Opens a connection to the same database for a look at all of it: in a sandbox as its superuser,
+    /// because the target's role need not see what other roles own; elsewhere as the role there is.
+    ///
+    /// # Errors
+    /// As [`Context::connect`].
+    pub async fn connect_to_read(&self, purpose: &str) -> Result<Session> {
+        let target = self.target()?;
+        match &self.sandbox {
+            Some(sandbox) if self.entered => Session::connect(&sandbox.database(target.database()), purpose, &self.cancel).await,
+            _ => self.connect(purpose).await,
+        }
     }
 
     /// The sandbox of this run; started when it is first asked for. `major` is a must, if given;

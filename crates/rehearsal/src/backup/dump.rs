@@ -1,7 +1,7 @@
 //! Dump, read the dump, prove it, and only then call it a backup.
 
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use chrono::Utc;
 
@@ -33,6 +33,9 @@ const ENCODING: &str = "--encoding=UTF8";
 /// How long the dump waits for a lock before it gives up rather than queue in front of others.
 const LOCK_WAIT: &str = "--lock-wait-timeout=10s";
 
+/// How often the snapshot's session says something: what stands between may end a connection that is idle.
+const SIGN_OF_LIFE: Duration = Duration::from_secs(30);
+
 /// The compressed dump was never seen to be larger than the database; half of it is usual.
 const EXPECTED_SHARE: u64 = 2;
 
@@ -59,7 +62,7 @@ pub(super) struct ManifestHead {
 /// # Errors
 /// [`BackupError`], or pg_dump's complaint. Whatever was written is removed.
 pub async fn make(cx: &mut Context) -> Result<(PathBuf, Manifest)> {
-    let source = observe(cx).await?;
+    let (source, snapshot) = observe(cx).await?;
     let tools = cx.tools(source.manifest.server).await?;
     let folder = cx.backup_folder().join(source.target.name());
     std::fs::create_dir_all(&folder).map_err(Error::io("create", &folder))?;
@@ -72,7 +75,7 @@ pub async fn make(cx: &mut Context) -> Result<(PathBuf, Manifest)> {
 
     let began = Instant::now();
     let made_at = Utc::now();
-    dump(cx, &tools, &source, &partial.path.join(DUMP_FOLDER)).await?;
+    dump(cx, &tools, &source, snapshot, &partial.path.join(DUMP_FOLDER)).await?;
     let dump_ms = milliseconds(began);
 
     let began = Instant::now();
@@ -98,8 +101,12 @@ pub async fn make(cx: &mut Context) -> Result<(PathBuf, Manifest)> {
         sequences: proven.sequences.into_iter().map(|(name, position)| SequenceEntry { name, position }).collect(),
         proof: proven.proof,
     };
+    // What it speaks of is on the disk before it is; only then does the folder get its name.
+    sync(&partial.path.join(DUMP_FOLDER))?;
     manifest.write(&partial.path)?;
+    sync(&partial.path)?;
     let finished = partial.finish()?;
+    sync(&folder)?;
     cx.events.emit(EventKind::Backup(BackupDone {
         path: finished.display().to_string(),
         bytes: manifest.bytes(),
@@ -109,6 +116,11 @@ pub async fn make(cx: &mut Context) -> Result<(PathBuf, Manifest)> {
         proof_ms,
     }));
     Ok((finished, manifest))
+}
+
+/// Puts a folder's entries on the disk; its files are there already.
+fn sync(folder: &Path) -> Result<()> {
+    std::fs::File::open(folder).and_then(|folder| folder.sync_all()).map_err(Error::io("write", folder))
 }
 
 fn table_entries(tables: Vec<(TableName, Fingerprint)>) -> Vec<TableEntry> {
@@ -122,27 +134,48 @@ fn table_entries(tables: Vec<(TableName, Fingerprint)>) -> Vec<TableEntry> {
         .collect()
 }
 
-async fn observe(cx: &Context) -> Result<Source> {
-    let mut session = cx.connect_and_tell("backup").await?;
-    let overview = catalog::overview(&mut session).await?;
-    let history = History::read(&mut session, &cx.workspace.config.history_table).await?;
+/// The transaction in which the source was looked at. The dump sees exactly what it saw.
+struct Snapshot {
+    session: Session,
+    name: String,
+}
+
+/// What keeps the transaction from being ended while pg_dump works; the later ones are of newer servers.
+const NO_TIMEOUTS: &str = "SET idle_in_transaction_session_timeout = 0; \
+    SELECT set_config(name, '0', false) FROM pg_settings WHERE name IN ('transaction_timeout', 'idle_session_timeout')";
+
+impl Snapshot {
+    async fn take(mut session: Session) -> Result<Self> {
+        let doing = || Stopped::doing("take a snapshot of the database");
+        session.execute(NO_TIMEOUTS).await.map_err(doing())?;
+        session.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await.map_err(doing())?;
+        let rows = session.fetch_text("SELECT pg_export_snapshot()", 1).await.map_err(doing())?;
+        let name = rows.rows.into_iter().next().and_then(|mut row| row.swap_remove(0)).unwrap_or_default();
+        Ok(Self { session, name })
+    }
+}
+
+async fn observe(cx: &Context) -> Result<(Source, Snapshot)> {
+    let mut snapshot = Snapshot::take(cx.connect_and_tell("backup").await?).await?;
+    let session = &mut snapshot.session;
+    let overview = catalog::overview(session).await?;
+    let history = History::read(session, &cx.workspace.config.history_table).await?;
     // Our own tables and sqlx's are in the dump as well.
-    let tables = contents::all_tables(&mut session).await?;
+    let tables = contents::all_tables(session).await?;
     let source = Source {
         target: session.target().clone(),
         tables,
-        sequences: sequences::read(&mut session, None).await?,
+        sequences: sequences::read(session, None).await?,
         bytes: overview.size,
         manifest: ManifestHead {
             server: session.version(),
-            encoding: encoding(&mut session).await?,
+            encoding: encoding(session).await?,
             migration: history.latest_finished(),
-            surroundings: catalog::surroundings(&mut session, &overview).await?,
-            extensions: catalog::extensions(&mut session).await?,
+            surroundings: catalog::surroundings(session, &overview).await?,
+            extensions: catalog::extensions(session).await?,
         },
     };
-    session.close().await;
-    Ok(source)
+    Ok((source, snapshot))
 }
 
 async fn encoding(session: &mut Session) -> Result<String> {
@@ -153,8 +186,8 @@ async fn encoding(session: &mut Session) -> Result<String> {
     Ok(rows.rows.into_iter().next().and_then(|mut row| row.swap_remove(0)).unwrap_or_else(|| "UTF8".into()))
 }
 
-async fn dump(cx: &Context, tools: &Tools, source: &Source, into: &Path) -> Result<()> {
-    let arguments = [
+async fn dump(cx: &Context, tools: &Tools, source: &Source, mut snapshot: Snapshot, into: &Path) -> Result<()> {
+    let mut arguments = vec![
         "--format=directory".to_owned(),
         format!("--file={}", into.display()),
         format!("--jobs={}", cx.workspace.config.backup.jobs.max(1)),
@@ -162,17 +195,26 @@ async fn dump(cx: &Context, tools: &Tools, source: &Source, into: &Path) -> Resu
         ENCODING.to_owned(),
         LOCK_WAIT.to_owned(),
         "--no-password".to_owned(),
-        "--no-sync".to_owned(),
+        format!("--snapshot={}", snapshot.name),
     ];
+    if cx.throws_backups_away() {
+        arguments.push("--no-sync".to_owned());
+    }
     let parent = into.parent();
     let invocation =
         Invocation { program: "pg_dump", arguments: &arguments, target: &source.target, purpose: "backup", folder: parent };
     let work = tools.run(&invocation, &cx.cancel);
     let mut work = std::pin::pin!(work);
-    let mut tick = tokio::time::interval(std::time::Duration::from_millis(250));
+    let mut tick = tokio::time::interval(Duration::from_millis(250));
+    let mut sign_of_life = tokio::time::interval(SIGN_OF_LIFE);
     loop {
         tokio::select! {
-            done = &mut work => return done.map(drop),
+            done = &mut work => {
+                snapshot.session.close().await;
+                return done.map(drop);
+            }
+            // pg_dump's workers take the snapshot over when it starts; one that is lost before fails there.
+            _ = sign_of_life.tick() => drop(snapshot.session.execute("SELECT 1").await),
             _ = tick.tick() => {
                 let written = size_of(into);
                 cx.events.emit(EventKind::Progress(Progress {

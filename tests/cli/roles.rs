@@ -83,3 +83,27 @@ async fn a_reader_gives_way_to_the_owner_and_that_is_told() {
     ended.must_exit(0).must_say(&format!("role {reader} may create nothing there"));
     assert!(ended.steps().contains(&"copy warned".to_owned()), "{:?}", ended.steps());
 }
+
+/// What the migrating role cannot see has to be copied, and compared, as well.
+#[tokio::test]
+async fn rows_that_the_migrating_role_cannot_see_are_read_in_the_copy() {
+    let database = Database::create().await;
+    let (owner_role, reader) = (format!("owner_{}", database.name()), format!("sees_all_{}", database.name()));
+    let owner_url = owner(&database, &owner_role, "NOBYPASSRLS").await;
+    let reader_url = database.role(&reader, "secret").await;
+    database
+        .execute(&format!(
+            "GRANT pg_read_all_data TO {reader}; ALTER ROLE {reader} BYPASSRLS; REVOKE CREATE ON SCHEMA public FROM PUBLIC; \
+             CREATE SCHEMA theirs; GRANT USAGE ON SCHEMA theirs TO {owner_role}; CREATE TABLE theirs.hidden (id serial); \
+             INSERT INTO theirs.hidden SELECT FROM generate_series(1, 9); GRANT SELECT ON theirs.hidden TO {owner_role}; \
+             ALTER TABLE theirs.hidden ENABLE ROW LEVEL SECURITY; CREATE POLICY few ON theirs.hidden USING (id < 3)"
+        ))
+        .await;
+    let project = project()
+        .migration("1_a", "CREATE TABLE a (id int);", "DROP TABLE a;")
+        .migration("2_b", "CREATE TABLE b (id int);", "DROP TABLE b;")
+        .variable("DATABASE_URL", &owner_url);
+    project.run("migrate --to 1").await.must_exit(0);
+    let ended = project.variable("DATABASE_URL", &reader_url).run("rehearse --target dev").await;
+    ended.must_exit(0).must_say(&format!("as role {owner_role}"));
+}

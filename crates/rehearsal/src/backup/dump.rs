@@ -156,7 +156,9 @@ impl Snapshot {
 }
 
 async fn observe(cx: &Context) -> Result<(Source, Snapshot)> {
-    let mut snapshot = Snapshot::take(cx.connect_and_tell("backup").await?).await?;
+    let session = cx.connect_to_read("backup").await?;
+    cx.tell(&session);
+    let mut snapshot = Snapshot::take(session).await?;
     let session = &mut snapshot.session;
     let overview = catalog::overview(session).await?;
     let history = History::read(session, &cx.workspace.config.history_table).await?;

@@ -1,6 +1,6 @@
 //! `db-backup` and `restore`: a backup is all there and proven, or it is none.
 
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -294,6 +294,103 @@ async fn a_killed_backup_is_none_and_is_swept_by_the_next() {
     project.run("db-backup").await.must_exit(0);
     let _ = only_backup(&project);
     project.must_be_clean_after(&killed).await;
+}
+
+/// Backups may stand on a shared disk: a pid of another machine says nothing here.
+#[tokio::test]
+async fn only_what_is_surely_abandoned_is_swept() {
+    let database = Database::create().await;
+    let project = project().on(&database);
+    let ours = rehearsal::process::identity();
+    let words: Vec<&str> = ours.split(' ').collect();
+    let [_, _, boot, namespace, host] = words[..] else { panic!("five words: {ours}") };
+    let owners = [
+        ("another_machine", format!("4194305 1 another-boot {namespace} elsewhere"), true),
+        ("another_container", format!("4194305 1 {boot} pid:[1] {host}"), true),
+        ("unknown", "4194305 1".into(), true),
+        ("before_the_last_boot", format!("1 1 another-boot {namespace} {host}"), false),
+        ("ended", format!("4194305 1 {boot} {namespace} {host}"), false),
+    ];
+    for (name, owner, _) in &owners {
+        project.change(&format!("backups/dev/{name}.partial/dump/toc.dat"), "x");
+        project.change(&format!("backups/dev/{name}.partial.owner"), owner);
+    }
+    project.run("db-backup").await.must_exit(0);
+    for (name, _, stays) in owners {
+        assert_eq!(project.path(&format!("backups/dev/{name}.partial/dump/toc.dat")).exists(), stays, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn sequences_are_in_a_backup_and_restored() {
+    let database = Database::create().await;
+    database
+        .execute(
+            "CREATE SEQUENCE up; SELECT setval('up', 41); CREATE SEQUENCE fresh START 7; CREATE SEQUENCE down INCREMENT -1; \
+             SELECT setval('down', -9); CREATE SCHEMA \"It's\"; CREATE SEQUENCE \"It's\".\"a \"\"b\"\"\"; SELECT setval('\"It''s\".\"a \"\"b\"\"\"', 3); \
+             CREATE TABLE keyed (id int GENERATED ALWAYS AS IDENTITY); INSERT INTO keyed SELECT FROM generate_series(1, 5)",
+        )
+        .await;
+    let project = project().on(&database);
+    project.run("db-backup").await.must_exit(0);
+    let path = only_backup(&project).join("manifest.json");
+    let mut manifest: Value = serde_json::from_slice(&std::fs::read(&path).expect("it can be read")).expect("JSON");
+    let found: Vec<String> = manifest["sequences"]
+        .as_array()
+        .expect("sequences")
+        .iter()
+        .map(|entry| format!("{} {} {}", entry["name"].as_str().unwrap_or("?"), entry["last_value"], entry["is_called"]))
+        .collect();
+    assert_eq!(found, ["a \"b\" 3 true", "down -9 true", "fresh 7 false", "keyed_id_seq 5 true", "up 41 true"]);
+    let name = format!("{}_restored", database.name());
+    project.run(&format!("restore --into {name}")).await.must_exit(0);
+    assert_eq!(database::of(&name).value::<i64>("SELECT nextval('keyed_id_seq')").await, 6);
+    // One that comes out of the dump at another place is found.
+    manifest["sequences"][4]["last_value"] = 42.into();
+    std::fs::write(&path, manifest.to_string()).expect("it can be written");
+    let ended = project.run(&format!("restore --into {}_other", database.name())).await;
+    ended.must_exit(1).must_say("the sequence public.up stands at 41 instead of 42");
+}
+
+/// A pg_dump that notes its arguments, and before a backup runs this.
+fn with_pg_dump(project: Project, before: &str) -> Option<Project> {
+    let path: Vec<PathBuf> = std::env::split_paths(&std::env::var_os("PATH")?).collect();
+    let installed = rehearsal::postgres::programs::find(&[], &path).into_iter().next()?;
+    let real = installed.folder.display();
+    let script = format!(
+        "#!/bin/sh\necho \"$@\" >> {}\ncase \"$*\" in *format=directory*) {before} ;; esac\nexec {real}/pg_dump \"$@\"\n",
+        project.path("pg_dump.log").display()
+    );
+    let project = project.write("programs/pg_dump", &script.replace("psql", &format!("{real}/psql")));
+    symlink(installed.folder.join("pg_restore"), project.path("programs/pg_restore")).expect("a link");
+    std::fs::set_permissions(project.path("programs/pg_dump"), std::fs::Permissions::from_mode(0o755)).expect("the mode can be set");
+    let programs = format!("[postgres]\nprograms = ['{}']\n", project.path("programs").display());
+    Some(project.write("rehearsal.toml", &format!("[targets.dev]\nurl_env = 'DATABASE_URL'\n{programs}")))
+}
+
+/// What was listed and what is dumped are one state, whatever happens between.
+#[tokio::test]
+async fn a_backup_is_of_one_moment() {
+    let (database, project) = awkward().await;
+    let meanwhile = "psql -qc 'CREATE TABLE late (id int); DELETE FROM no_rows; INSERT INTO no_rows VALUES (1)' \
+                     -c 'UPDATE _sqlx_migrations SET version = 2'";
+    let Some(project) = with_pg_dump(project, meanwhile) else {
+        docker::skipped("a_backup_is_of_one_moment", "there is no pg_dump here to be wrapped");
+        return;
+    };
+    project.run("db-backup").await.must_exit(0);
+    assert!(database.value::<bool>("SELECT to_regclass('late') IS NOT NULL").await, "somebody writes meanwhile");
+    let restored = format!("{}_restored", database.name());
+    project.run(&format!("restore --into {restored}")).await.must_exit(0);
+    let restored = database::of(&restored);
+    assert!(restored.value::<bool>("SELECT to_regclass('late') IS NULL").await, "the dump knows a table that the manifest does not");
+    assert_eq!(restored.value::<i64>("SELECT count(*) FROM no_rows").await, 0);
+    assert_eq!(restored.applied().await, ["1"]);
+    let arguments = std::fs::read_to_string(project.path("pg_dump.log")).expect("pg_dump ran");
+    let dump = arguments.lines().find(|line| line.contains("--format=directory")).expect("a dump");
+    assert!(dump.contains("--snapshot=") && !dump.contains("--no-sync"), "{dump}");
+    // No session stays behind that would hold the snapshot, and with it what VACUUM could remove.
+    until("no session is left", async || database.sessions().await.is_empty().then_some(())).await;
 }
 
 /// A file system that is too small, of this test's own.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use rehearsal_tests::{Database, Ended, Project, Running, until};
+use rehearsal_tests::{Database, Ended, Project, Running, docker, until};
 use rustix::process::Signal;
 use sqlx::Executor;
 
@@ -346,4 +346,31 @@ async fn a_second_ctrl_c_does_not_wait() {
     })
     .await;
     running.end().await.must_exit(130);
+}
+
+/// The engine has made the container, and nobody has been told of it yet.
+#[tokio::test]
+async fn while_a_container_starts() {
+    if !docker::is_usable("while_a_container_starts").await {
+        return;
+    }
+    let project = slow_rehearsal();
+    for signal in [Signal::INT, Signal::TERM] {
+        let running = project.start("rehearse --provider docker");
+        until("the container is there", async || (!docker::containers_of(running.pid()).await.is_empty()).then_some(())).await;
+        running.signal(signal);
+        let ended = running.end().await;
+        ended.must_exit(130);
+        project.must_be_clean_after(&ended).await;
+    }
+}
+
+/// A server that does not start leaves no container either.
+#[tokio::test]
+async fn a_container_that_is_not_ready_in_time_is_removed() {
+    if !docker::is_usable("a_container_that_is_not_ready_in_time_is_removed").await {
+        return;
+    }
+    let project = slow_rehearsal().write("rehearsal.toml", "[sandbox]\nstart_limit = '1ms'\n");
+    project.run("rehearse --provider docker").await.must_exit(1).must_say("the server was not ready within");
 }

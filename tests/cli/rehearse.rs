@@ -120,6 +120,22 @@ async fn a_down_file_that_forgets_something_is_found() {
     insta::with_settings!({filters => words::filters()}, { assert_snapshot!(ended.error().0) });
 }
 
+/// No row shows it: the next key that is given out is there already.
+#[tokio::test]
+async fn a_way_back_that_resets_a_sequence_is_found() {
+    let project = project()
+        .migration(
+            "1_a",
+            "CREATE TABLE a (id int GENERATED ALWAYS AS IDENTITY, n int); INSERT INTO a (n) SELECT generate_series(1, 3);",
+            "DROP TABLE a;",
+        )
+        .migration("2_b", "INSERT INTO a (n) VALUES (4);", "DELETE FROM a WHERE n = 4;");
+    // One that has moved on is as before.
+    project.run("rehearse").await.must_exit(0);
+    let project = project.migration("2_b", "INSERT INTO a (n) VALUES (4);", "DELETE FROM a WHERE n = 4; ALTER TABLE a ALTER id RESTART;");
+    project.run("rehearse").await.must_exit(3).must_say("the sequence public.a_id_seq stood at 3 and stands at 1 (not given yet)");
+}
+
 #[tokio::test]
 async fn in_a_container() {
     if !docker::is_usable("in_a_container").await {
@@ -152,6 +168,39 @@ async fn auto_falls_through_to_what_is_here_and_says_why() {
     let ended = project.run("rehearse --provider docker").await;
     ended.must_exit(2);
     assert!(ended.error().1.contains("--provider local"), "{}", ended.text());
+}
+
+/// Its ports are published on its own loopback interface, and it mounts its own folders.
+#[tokio::test]
+async fn an_engine_of_another_machine_is_not_used() {
+    let project = project().migration("1_a", "CREATE TABLE a (id int);", "DROP TABLE a;");
+    for host in ["tcp://docker.example:2375", "ssh://me@docker.example", "https://docker.example"] {
+        let ended = this_workspace().variable("DOCKER_HOST", host).run("rehearse --provider docker").await;
+        ended.must_exit(2);
+        assert!(ended.error().0.contains("DOCKER_HOST names an engine by"), "{}", ended.text());
+    }
+    if server().provider() == "local" {
+        let project = project.variable("DOCKER_HOST", "tcp://docker.example:2375").variable("REHEARSAL_PROVIDER", "auto");
+        let ended = project.run("rehearse").await;
+        ended.must_exit(0).must_say("not docker: DOCKER_HOST names an engine by tcp://");
+        assert_eq!(ended.record()["sandbox"]["provider"], "local");
+    }
+}
+
+#[tokio::test]
+async fn a_container_of_another_machine_is_not_swept() {
+    if !docker::is_usable("a_container_of_another_machine_is_not_swept").await {
+        return;
+    }
+    let project = project().migration("1_a", "CREATE TABLE a (id int);", "DROP TABLE a;");
+    let ours = rehearsal::process::identity();
+    let words: Vec<&str> = ours.split(' ').collect();
+    let place = words[2..].join(" ");
+    let foreign = docker::create("4194305 1 another-boot pid:[1] elsewhere").await;
+    let ended = docker::create(&format!("4194305 1 {place}")).await;
+    project.run("rehearse --provider docker").await.must_exit(0);
+    assert!(docker::remove(&foreign).await, "it may belong to a run that goes on");
+    assert!(!docker::remove(&ended).await, "its run has ended");
 }
 
 #[tokio::test]

@@ -207,3 +207,32 @@ async fn what_is_found_is_shown_harmlessly() {
     assert!(ended.summary().contains("red \\| &lt;b&gt;bold"), "{}", ended.summary());
     assert!(!ended.summary().contains("\n# head"), "{}", ended.summary());
 }
+
+/// A run that stopped, and the one that went on with it, are one migration.
+#[tokio::test]
+async fn after_a_failure_it_is_compared_with_what_was_there_before_the_first_try() {
+    let database = Database::create().await;
+    let project = project()
+        .migration("1_t", "CREATE TABLE t (n int); INSERT INTO t VALUES (1), (2);", "DROP TABLE t;")
+        .migration("2_u", "UPDATE t SET n = n + 1;", "UPDATE t SET n = n - 1;")
+        .migration("3_v", "SELECT 1 / 0;", "SELECT 1;")
+        .migration("4_w", "CREATE TABLE w (id int);", "DROP TABLE w;")
+        .write("migrations/checks/sum.sql", "-- check: sum\n-- expect: unchanged\n-- since: 1\nSELECT sum(n) FROM t;\n")
+        .write("rehearsal.toml", "[targets.dev]\nurl_env = 'DATABASE_URL'\n[targets.same]\nurl_env = 'DATABASE_URL'\n")
+        .on(&database);
+    project.run("migrate --to 1 --target dev").await.must_exit(0);
+    project.run("migrate --target dev").await.must_exit(1);
+    project.run("migrate --target dev").await.must_exit(1);
+    assert_eq!(database.applied().await, ["1", "2"]);
+    project.change("migrations/3_v.up.sql", "SELECT 1;");
+    project.run("migrate --to 3 --target dev").await.must_exit(0);
+    let ended = project.run("verify --target dev").await;
+    ended.must_exit(3);
+    assert_eq!(outcome(&ended, "sum").as_deref(), Some("failed"), "the second try saw what the first had changed");
+    // Another name is another target, whatever its address.
+    let ended = project.run("verify --target same").await;
+    assert_eq!(outcome(&ended, "sum").as_deref(), Some("not-judged"));
+    // The next migration begins anew.
+    project.run("migrate --target dev").await.must_exit(0);
+    project.run("verify --target dev").await.must_exit(0);
+}

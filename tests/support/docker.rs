@@ -3,8 +3,10 @@
 use std::collections::HashMap;
 use std::io::Write;
 
-use rehearsal::providers::docker;
-use testcontainers::bollard::query_parameters::ListContainersOptionsBuilder;
+use rehearsal::providers::{SandboxError, docker};
+use testcontainers::bollard::Docker;
+use testcontainers::bollard::models::ContainerCreateBody;
+use testcontainers::bollard::query_parameters::{ListContainersOptionsBuilder, RemoveContainerOptionsBuilder};
 
 /// The label by which containers name their process.
 const OWNER_LABEL: &str = "rehearsal.owner";
@@ -15,7 +17,7 @@ const OWNER_LABEL: &str = "rehearsal.owner";
 /// # Panics
 /// On CI, when an engine answers and has no image.
 pub async fn is_usable(test: &str) -> bool {
-    let engine = match docker::engine().await {
+    let engine = match engine().await {
         Ok(engine) => engine,
         Err(error) => {
             skipped(test, &error.to_string());
@@ -39,9 +41,20 @@ pub fn skipped(test: &str, reason: &str) {
     writeln!(std::io::stderr(), "skipped: {test}: {reason}").expect("stderr takes it");
 }
 
+/// The engine that the command is told of as well.
+///
+/// # Errors
+/// When there is none of this machine.
+pub async fn engine() -> Result<Docker, SandboxError> {
+    docker::engine(std::env::var("DOCKER_HOST").ok().as_deref()).await
+}
+
 /// Containers that name that process as their owner, whether they run or not.
-pub(crate) async fn containers_of(pid: u32) -> Vec<String> {
-    let Ok(engine) = docker::engine().await else { return Vec::new() };
+///
+/// # Panics
+/// When the engine does not list them.
+pub async fn containers_of(pid: u32) -> Vec<String> {
+    let Ok(engine) = engine().await else { return Vec::new() };
     let filters = HashMap::from([("label", vec![OWNER_LABEL])]);
     let options = ListContainersOptionsBuilder::default().all(true).filters(&filters).build();
     let containers = engine.list_containers(Some(options)).await.expect("the engine lists its containers");
@@ -53,4 +66,27 @@ pub(crate) async fn containers_of(pid: u32) -> Vec<String> {
         })
         .map(|container| format!("container {}", container.id.unwrap_or_default()))
         .collect()
+}
+
+/// Makes a container that names this owner, and does not start it.
+///
+/// # Panics
+/// When the engine does not make it.
+pub async fn create(owner: &str) -> String {
+    let engine = engine().await.expect("an engine");
+    let body = ContainerCreateBody {
+        image: Some(docker::official_image(rehearsal::providers::provider::DEFAULT_MAJOR)),
+        labels: Some([(OWNER_LABEL.to_owned(), owner.to_owned())].into()),
+        ..ContainerCreateBody::default()
+    };
+    engine.create_container(None, body).await.expect("the engine makes a container").id
+}
+
+/// Removes a container, and says whether it was there.
+///
+/// # Panics
+/// When there is no engine.
+pub async fn remove(id: &str) -> bool {
+    let options = RemoveContainerOptionsBuilder::default().force(true).v(true).build();
+    engine().await.expect("an engine").remove_container(id, Some(options)).await.is_ok()
 }

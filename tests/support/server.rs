@@ -70,6 +70,7 @@ pub fn environment() -> Environment {
         program_folders: Vec::new(),
         cache: std::env::var_os("REHEARSAL_CACHE").map_or_else(|| home.join(".cache/rehearsal"), PathBuf::from),
         temporary: std::env::temp_dir(),
+        docker_host: std::env::var("DOCKER_HOST").ok(),
     }
 }
 

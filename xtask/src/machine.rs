@@ -13,6 +13,7 @@ pub fn environment(config: &Config) -> Environment {
         program_folders: config.postgres.programs.clone(),
         cache: cache_folder(),
         temporary: std::env::temp_dir(),
+        docker_host: std::env::var("DOCKER_HOST").ok().filter(|host| !host.is_empty()),
     }
 }
 

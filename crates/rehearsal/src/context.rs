@@ -17,6 +17,7 @@ use crate::event::{Emitter, EventKind};
 use crate::postgres::contents::{Columns, Contents};
 use crate::postgres::{pooler, programs};
 use crate::postgres::schema::Schema;
+use crate::postgres::sequences::Sequences;
 use crate::postgres::session::Session;
 use crate::postgres::tools::{Invocation, ToolError, Tools, choose};
 use crate::postgres::version::Version;
@@ -36,6 +37,8 @@ pub struct Environment {
     pub cache: PathBuf,
     /// A folder for what is thrown away: `TMPDIR`.
     pub temporary: PathBuf,
+    /// Which container engine the user names: `DOCKER_HOST`.
+    pub docker_host: Option<String>,
 }
 
 /// The workspace: its configuration, migrations and checks.
@@ -102,6 +105,8 @@ pub struct Observation {
     pub contents: Option<Contents>,
     /// The indexes that were INVALID.
     pub invalid_indexes: Vec<String>,
+    /// Where the sequences stood.
+    pub sequences: Option<Sequences>,
     /// When and where it was seen, if not in this run.
     pub origin: Option<String>,
 }
@@ -136,6 +141,8 @@ pub struct Context {
     /// The address that was seen to have no pooler before it.
     direct: Option<String>,
     target: Option<Target>,
+    /// The target is a database of the sandbox.
+    entered: bool,
     sandbox: Option<Sandbox>,
     scratch: Option<Scratch>,
 }
@@ -169,6 +176,7 @@ impl Context {
             backup: None,
             direct: None,
             target,
+            entered: false,
             sandbox: None,
             scratch: None,
         }
@@ -194,6 +202,7 @@ impl Context {
             self.scratch = Some(Scratch::create(&self.environment.temporary)?);
         }
         self.target = Some(target);
+        self.entered = true;
         Ok(())
     }
 
@@ -220,12 +229,30 @@ impl Context {
     /// As [`Context::connect`].
     pub async fn connect_and_tell(&self, purpose: &str) -> Result<Session> {
         let session = self.connect(purpose).await?;
+        self.tell(&session);
+        Ok(session)
+    }
+
+    /// Tells who answered.
+    pub fn tell(&self, session: &Session) {
         self.events.emit(EventKind::Connected {
             target: session.target().name().to_owned(),
             address: session.target().address(),
             server: session.version(),
         });
-        Ok(session)
+    }
+
+    /// Opens a connection to the same database for a look at all of it: in a sandbox as its superuser,
+    /// because the target's role need not see what other roles own; elsewhere as the role there is.
+    ///
+    /// # Errors
+    /// As [`Context::connect`].
+    pub async fn connect_to_read(&self, purpose: &str) -> Result<Session> {
+        let target = self.target()?;
+        match &self.sandbox {
+            Some(sandbox) if self.entered => Session::connect(&sandbox.database(target.database()), purpose, &self.cancel).await,
+            _ => self.connect(purpose).await,
+        }
     }
 
     /// Refuses a target behind a transaction pooler. Nobody puts one there in the middle of a run: it is
@@ -307,7 +334,7 @@ impl Context {
 
     async fn tools_of_image(&self, server: Version) -> Result<Tools> {
         let image = docker::official_image(server.major);
-        let engine = docker::engine().await?;
+        let engine = docker::engine(self.environment.docker_host.as_deref()).await?;
         docker::ensure_image(&engine, &image).await?;
         let unknown = Tools::Image { image: image.clone(), version: server };
         let arguments = ["--version".to_owned()];

@@ -99,10 +99,12 @@ pub struct StepRecord {
 }
 
 impl Record {
-    /// The newest record below `folder` of a `migrate` of that database, for what its audit saw.
-    /// Files that cannot be read are passed over: they may be of a newer version.
+    /// The record below `folder` of the `migrate` whose audit saw that target's database before the newest
+    /// migration began. One that stopped half-way and those that went on with it are one migration, and only
+    /// the first of them saw what was there before. Files that cannot be read are passed over: they may be
+    /// of a newer version.
     #[must_use]
-    pub fn latest_migration(folder: &Path, address: &str) -> Option<Self> {
+    pub fn before_latest_migration(folder: &Path, target: &str, address: &str) -> Option<Self> {
         let mut paths: Vec<PathBuf> = std::fs::read_dir(folder)
             .ok()?
             .filter_map(|entry| Some(entry.ok()?.path()))
@@ -110,13 +112,29 @@ impl Record {
             .collect();
         // Their names open with the time of the run.
         paths.sort();
-        paths.iter().rev().find_map(|path| {
-            let record: Self = serde_json::from_slice(&std::fs::read(path).ok()?).ok()?;
-            let fits = record.run.command == "migrate"
-                && record.databases.iter().any(|database| database.address == address)
-                && record.steps.iter().any(|step| step.name == "audit");
-            fits.then_some(record)
-        })
+        let mut earliest = None;
+        for path in paths.iter().rev() {
+            let read = std::fs::read(path).ok().and_then(|bytes| serde_json::from_slice::<Self>(&bytes).ok());
+            let Some(record) = read.filter(|record| record.is_of(target, address)) else { continue };
+            let finished = record.outcome.is_some_and(is_finished);
+            match record.run.command.as_str() {
+                "migrate" if finished && earliest.is_some() => break,
+                "migrate" if record.has_audited() => earliest = Some(record),
+                // What was undone is not what a later run went on with.
+                "rollback" if finished && earliest.is_some() => break,
+                _ => {}
+            }
+        }
+        earliest
+    }
+
+    fn is_of(&self, target: &str, address: &str) -> bool {
+        self.databases.iter().any(|database| database.target == target && database.address == address)
+    }
+
+    /// Its audit came to its end.
+    fn has_audited(&self) -> bool {
+        self.steps.iter().any(|step| step.name == "audit" && step.outcome.is_some_and(is_finished))
     }
 
     /// What the audit of this run saw, to be compared with later.
@@ -208,6 +226,10 @@ impl Record {
             }
         }
     }
+}
+
+fn is_finished(outcome: Outcome) -> bool {
+    matches!(outcome, Outcome::Done | Outcome::Warned)
 }
 
 impl StepRecord {

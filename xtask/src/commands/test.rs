@@ -40,7 +40,7 @@ async fn available() -> Vec<&'static str> {
     if programs.iter().any(|installation| installation.has_server) {
         providers.push("local");
     }
-    if docker::engine().await.is_ok() {
+    if docker::engine(environment.docker_host.as_deref()).await.is_ok() {
         providers.push("docker");
     }
     providers

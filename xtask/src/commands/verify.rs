@@ -9,7 +9,7 @@ use crate::shell::Shell;
 pub async fn run(shell: Shell) -> anyhow::Result<()> {
     let target = shell.target()?;
     let workspace = shell.workspace()?;
-    let before = Record::latest_migration(&shell.config.records.to, &target.address());
+    let before = Record::before_latest_migration(&shell.config.records.to, target.name(), &target.address());
     let command = Command {
         name: "verify",
         target: target.to_string(),

@@ -1,13 +1,13 @@
 //! Dump, read the dump, prove it, and only then call it a backup.
 
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use chrono::Utc;
 use tokio_util::sync::CancellationToken;
 
 use super::failure::BackupError;
-use super::manifest::{DUMP_FOLDER, FORMAT, Manifest, TableEntry};
+use super::manifest::{DUMP_FOLDER, FORMAT, Manifest, SequenceEntry, TableEntry};
 use super::proof;
 use crate::context::Context;
 use crate::error::{Error, Result};
@@ -16,8 +16,10 @@ use crate::postgres::catalog::{self, Surroundings};
 use crate::postgres::contents::{self, Columns, Fingerprint, TableName};
 use crate::postgres::history::History;
 use crate::postgres::query::Stopped;
+use crate::postgres::sequences::{self, Sequences};
 use crate::postgres::session::Session;
 use crate::postgres::tools::{Invocation, Tools};
+use crate::process::{self, State};
 use crate::target::Target;
 
 /// Ends the name of a folder that is not a backup yet.
@@ -36,6 +38,9 @@ const ENCODING: &str = "--encoding=UTF8";
 /// How long the dump waits for a lock before it gives up rather than queue in front of others.
 const LOCK_WAIT: &str = "--lock-wait-timeout=10s";
 
+/// How often the snapshot's session says something: what stands between may end a connection that is idle.
+const SIGN_OF_LIFE: Duration = Duration::from_secs(30);
+
 /// The compressed dump was never seen to be larger than the database; half of it is usual.
 const EXPECTED_SHARE: u64 = 2;
 
@@ -43,19 +48,20 @@ const EXPECTED_SHARE: u64 = 2;
 const PLAIN_ROOM: u64 = 3;
 
 /// What is known of the source.
-struct Source {
+pub(super) struct Source {
     target: Target,
-    tables: Columns,
-    manifest: ManifestHead,
-    bytes: u64,
+    pub(super) tables: Columns,
+    pub(super) sequences: Sequences,
+    pub(super) manifest: ManifestHead,
+    pub(super) bytes: u64,
 }
 
 /// The part of the manifest that comes from the source's catalogs.
-struct ManifestHead {
+pub(super) struct ManifestHead {
     server: crate::postgres::version::Version,
-    encoding: String,
+    pub(super) encoding: String,
     migration: Option<i64>,
-    surroundings: Surroundings,
+    pub(super) surroundings: Surroundings,
     extensions: Vec<String>,
 }
 
@@ -64,7 +70,7 @@ struct ManifestHead {
 /// # Errors
 /// [`BackupError`], or pg_dump's complaint. Whatever was written is removed.
 pub async fn make(cx: &mut Context) -> Result<(PathBuf, Manifest)> {
-    let source = observe(cx).await?;
+    let (source, snapshot) = observe(cx).await?;
     let tools = cx.tools(source.manifest.server).await?;
     let folder = cx.backup_folder().join(source.target.name());
     std::fs::create_dir_all(&folder).map_err(Error::io("create", &folder))?;
@@ -87,13 +93,13 @@ pub async fn make(cx: &mut Context) -> Result<(PathBuf, Manifest)> {
         cancel: cx.cancel.clone(),
     };
     // The server that the proof needs starts meanwhile.
-    let (dumped, sandbox) = tokio::join!(dumping.run(&into), proof::sandbox(cx, &tools, source.bytes));
+    let (dumped, sandbox) = tokio::join!(dumping.run(snapshot, &into), proof::sandbox(cx, &tools, source.bytes));
     dumped?;
     sandbox?;
     let dump_ms = milliseconds(began);
 
     let began = Instant::now();
-    let (files, tables, proof) = proof::prove(cx, &tools, &partial.path, &source.tables, &source.manifest.surroundings.roles, &source.manifest.encoding).await?;
+    let proven = proof::prove(cx, &tools, &partial.path, &source).await?;
     let proof_ms = milliseconds(began);
 
     let manifest = Manifest {
@@ -110,12 +116,17 @@ pub async fn make(cx: &mut Context) -> Result<(PathBuf, Manifest)> {
         migration: source.manifest.migration,
         surroundings: source.manifest.surroundings,
         extensions: source.manifest.extensions,
-        files,
-        tables: table_entries(tables),
-        proof,
+        files: proven.files,
+        tables: table_entries(proven.tables),
+        sequences: proven.sequences.into_iter().map(|(name, position)| SequenceEntry { name, position }).collect(),
+        proof: proven.proof,
     };
+    // What it speaks of is on the disk before it is; only then does the folder get its name.
+    sync(&partial.path.join(DUMP_FOLDER))?;
     manifest.write(&partial.path)?;
+    sync(&partial.path)?;
     let finished = partial.finish()?;
+    sync(&folder)?;
     cx.events.emit(EventKind::Backup(BackupDone {
         path: finished.display().to_string(),
         bytes: manifest.bytes(),
@@ -125,6 +136,11 @@ pub async fn make(cx: &mut Context) -> Result<(PathBuf, Manifest)> {
         proof_ms,
     }));
     Ok((finished, manifest))
+}
+
+/// Puts a folder's entries on the disk; its files are there already.
+fn sync(folder: &Path) -> Result<()> {
+    std::fs::File::open(folder).and_then(|folder| folder.sync_all()).map_err(Error::io("write", folder))
 }
 
 fn table_entries(tables: Vec<(TableName, Fingerprint)>) -> Vec<TableEntry> {
@@ -138,26 +154,50 @@ fn table_entries(tables: Vec<(TableName, Fingerprint)>) -> Vec<TableEntry> {
         .collect()
 }
 
-async fn observe(cx: &Context) -> Result<Source> {
-    let mut session = cx.connect_and_tell("backup").await?;
-    let overview = catalog::overview(&mut session).await?;
-    let history = History::read(&mut session, &cx.workspace.config.history_table).await?;
+/// The transaction in which the source was looked at. The dump sees exactly what it saw.
+struct Snapshot {
+    session: Session,
+    name: String,
+}
+
+/// What keeps the transaction from being ended while pg_dump works; the later ones are of newer servers.
+const NO_TIMEOUTS: &str = "SET idle_in_transaction_session_timeout = 0; \
+    SELECT set_config(name, '0', false) FROM pg_settings WHERE name IN ('transaction_timeout', 'idle_session_timeout')";
+
+impl Snapshot {
+    async fn take(mut session: Session) -> Result<Self> {
+        let doing = || Stopped::doing("take a snapshot of the database");
+        session.execute(NO_TIMEOUTS).await.map_err(doing())?;
+        session.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await.map_err(doing())?;
+        let rows = session.fetch_text("SELECT pg_export_snapshot()", 1).await.map_err(doing())?;
+        let name = rows.rows.into_iter().next().and_then(|mut row| row.swap_remove(0)).unwrap_or_default();
+        Ok(Self { session, name })
+    }
+}
+
+async fn observe(cx: &Context) -> Result<(Source, Snapshot)> {
+    let session = cx.connect_to_read("backup").await?;
+    cx.tell(&session);
+    let mut snapshot = Snapshot::take(session).await?;
+    let session = &mut snapshot.session;
+    let overview = catalog::overview(session).await?;
+    let history = History::read(session, &cx.workspace.config.history_table).await?;
     // Our own tables and sqlx's are in the dump as well.
-    let tables = contents::all_tables(&mut session).await?;
+    let tables = contents::all_tables(session).await?;
     let source = Source {
         target: session.target().clone(),
         tables,
+        sequences: sequences::read(session, None).await?,
         bytes: overview.size,
         manifest: ManifestHead {
             server: session.version(),
-            encoding: encoding(&mut session).await?,
+            encoding: encoding(session).await?,
             migration: history.latest_finished(),
-            surroundings: catalog::surroundings(&mut session, &overview).await?,
-            extensions: catalog::extensions(&mut session).await?,
+            surroundings: catalog::surroundings(session, &overview).await?,
+            extensions: catalog::extensions(session).await?,
         },
     };
-    session.close().await;
-    Ok(source)
+    Ok((source, snapshot))
 }
 
 async fn encoding(session: &mut Session) -> Result<String> {
@@ -179,7 +219,7 @@ struct Dumping<'a> {
 }
 
 impl Dumping<'_> {
-    async fn run(&self, into: &Path) -> Result<()> {
+    async fn run(&self, mut snapshot: Snapshot, into: &Path) -> Result<()> {
         let arguments = [
             "--format=directory".to_owned(),
             format!("--file={}", into.display()),
@@ -188,6 +228,7 @@ impl Dumping<'_> {
             ENCODING.to_owned(),
             LOCK_WAIT.to_owned(),
             "--no-password".to_owned(),
+            format!("--snapshot={}", snapshot.name),
             // What is kept of it is written to the disk when it has been packed.
             "--no-sync".to_owned(),
         ];
@@ -200,10 +241,16 @@ impl Dumping<'_> {
         };
         let work = self.tools.run(&invocation, &self.cancel);
         let mut work = std::pin::pin!(work);
-        let mut tick = tokio::time::interval(std::time::Duration::from_millis(250));
+        let mut tick = tokio::time::interval(Duration::from_millis(250));
+        let mut sign_of_life = tokio::time::interval(SIGN_OF_LIFE);
         loop {
             tokio::select! {
-                done = &mut work => return done.map(drop),
+                done = &mut work => {
+                    snapshot.session.close().await;
+                    return done.map(drop);
+                }
+                // pg_dump's workers take the snapshot over when it starts; one that is lost before fails there.
+                _ = sign_of_life.tick() => drop(snapshot.session.execute("SELECT 1").await),
                 _ = tick.tick() => {
                     let written = size_of(into);
                     self.events.emit(EventKind::Progress(Progress {
@@ -236,18 +283,26 @@ fn look_for_room(folder: &Path, database: u64) -> Result<&'static str> {
     Ok(if free / PLAIN_ROOM > database { PLAIN } else { COMPRESSED })
 }
 
-/// What runs that were killed left behind. A folder of a run that goes on is locked by its process.
+/// What runs that were killed left behind. The folder may be shared: what belongs to a process of
+/// another machine is left alone.
 fn sweep_partial(folder: &Path) -> Result<()> {
     for entry in std::fs::read_dir(folder).map_err(Error::io("read", folder))? {
         let path = entry.map_err(Error::io("read", folder))?.path();
         let partial = path.to_str().is_some_and(|path| path.ends_with(PARTIAL_SUFFIX));
-        let owner = std::fs::read_to_string(owner_file(&path)).unwrap_or_default();
-        if partial && !crate::process::is_alive(&owner) {
+        if partial && is_abandoned(&owner_file(&path)) {
             let _ = std::fs::remove_dir_all(&path);
             let _ = std::fs::remove_file(owner_file(&path));
         }
     }
     Ok(())
+}
+
+fn is_abandoned(owner: &Path) -> bool {
+    match std::fs::read_to_string(owner) {
+        Ok(owner) => process::state(&owner) == State::Gone,
+        // Whoever makes such a folder writes its owner first, and removes it last.
+        Err(error) => error.kind() == std::io::ErrorKind::NotFound,
+    }
 }
 
 /// Beside the folder and not in it: what is in it belongs to the backup.
@@ -278,7 +333,7 @@ impl Partial {
                     // From here on a drop cleans up.
                     let partial = Self { path, becomes: folder.join(name), finished: false };
                     if !partial.becomes.exists() {
-                        std::fs::write(&owner, crate::process::identity()).map_err(Error::io("write", &owner))?;
+                        std::fs::write(&owner, process::identity()).map_err(Error::io("write", &owner))?;
                         std::fs::create_dir(&partial.path).map_err(Error::io("create", &partial.path))?;
                         return Ok(partial);
                     }

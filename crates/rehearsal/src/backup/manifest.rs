@@ -9,6 +9,7 @@ use super::failure::BackupError;
 use crate::error::{Error, Result};
 use crate::postgres::catalog::Surroundings;
 use crate::postgres::contents::TableName;
+use crate::postgres::sequences::{self, Position, Sequences};
 use crate::postgres::version::Version;
 
 /// The manifest's name in the backup's folder.
@@ -54,6 +55,9 @@ pub struct Manifest {
     pub files: Vec<FileEntry>,
     /// Every table.
     pub tables: Vec<TableEntry>,
+    /// Every sequence. Backups of earlier versions say nothing of them.
+    #[serde(default)]
+    pub sequences: Vec<SequenceEntry>,
     /// How it was proven.
     pub proof: Proof,
 }
@@ -79,6 +83,17 @@ pub struct TableEntry {
     pub rows: u64,
     /// The sum of its rows' XXH3-128 hashes modulo 2^128, hexadecimal.
     pub fingerprint: String,
+}
+
+/// One sequence, as the dump sets it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SequenceEntry {
+    /// Schema and name.
+    #[serde(flatten)]
+    pub name: TableName,
+    /// Where it stands.
+    #[serde(flatten)]
+    pub position: Position,
 }
 
 /// What was done before it was called a backup.
@@ -125,6 +140,15 @@ impl Manifest {
         let path = folder.join(FILE_NAME);
         let text = serde_json::to_vec_pretty(self).map_err(|error| Error::io("write", &path)(error.into()))?;
         crate::store::write_whole(&path, &text)
+    }
+
+    /// Compares the sequences of a restored database with what the dump set.
+    ///
+    /// # Errors
+    /// [`BackupError::Wrong`] with every one that stands elsewhere.
+    pub fn check_sequences(&self, found: &Sequences) -> Result<(), BackupError> {
+        let differences = sequences::misplaced(self.sequences.iter().map(|entry| (&entry.name, &entry.position)), found);
+        if differences.is_empty() { Ok(()) } else { Err(BackupError::Wrong { differences }) }
     }
 
     /// Size of all files.

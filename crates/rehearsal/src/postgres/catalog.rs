@@ -141,6 +141,8 @@ pub struct Overview {
     pub may_create: bool,
     /// The role may create schemas in the database.
     pub may_create_schema: bool,
+    /// The role may create something somewhere: schemas, tables in any schema, or it owns a table.
+    pub may_create_anything: bool,
     /// The database's owner.
     pub owner: String,
     /// The schema that new tables go to.
@@ -165,7 +167,12 @@ pub async fn overview(session: &mut Session) -> Result<Overview> {
                         AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass \
                                         AND d.objid = c.oid AND d.deptype = 'e') ORDER BY c.relname), \
                 has_database_privilege(current_database(), 'CREATE'), \
-                (SELECT pg_get_userbyid(datdba)::text FROM pg_database WHERE datname = current_database())",
+                (SELECT pg_get_userbyid(datdba)::text FROM pg_database WHERE datname = current_database()), \
+                has_database_privilege(current_database(), 'CREATE') OR EXISTS ( \
+                    SELECT FROM pg_namespace n WHERE n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' \
+                      AND (has_schema_privilege(n.oid, 'CREATE') OR EXISTS ( \
+                          SELECT FROM pg_class c WHERE c.relnamespace = n.oid AND c.relkind IN ('r', 'p') \
+                            AND pg_has_role(c.relowner, 'USAGE'))))",
     );
     let rows = session.fetch_bound(query).await.map_err(Stopped::doing("look at the database"))?;
     let row = rows.first().ok_or_else(|| {
@@ -179,6 +186,7 @@ pub async fn overview(session: &mut Session) -> Result<Overview> {
         foreign_tables: row.get(4),
         may_create_schema: row.get(5),
         owner: row.get(6),
+        may_create_anything: row.get(7),
     })
 }
 
@@ -206,6 +214,18 @@ pub struct Role {
     pub superuser: bool,
     /// It has the rights of the roles that it is a member of without SET ROLE.
     pub inherit: bool,
+    /// It may make and change other roles.
+    #[serde(default)]
+    pub create_role: bool,
+    /// It may make databases.
+    #[serde(default)]
+    pub create_database: bool,
+    /// Row-level security does not hide rows from it.
+    #[serde(default)]
+    pub bypass_rls: bool,
+    /// It may replicate.
+    #[serde(default)]
+    pub replication: bool,
     /// The roles that it is a member of.
     pub member_of: Vec<String>,
 }
@@ -219,6 +239,9 @@ pub struct Surroundings {
     pub owner: String,
     /// That role may create schemas in the database.
     pub may_create_schema: bool,
+    /// That role may create something somewhere in the database.
+    #[serde(default)]
+    pub may_create_anything: bool,
     /// Roles that the server has; the dump may name any of them.
     pub roles: Vec<Role>,
     /// Settings of the role and the database; the weaker first.
@@ -226,11 +249,12 @@ pub struct Surroundings {
 }
 
 impl Surroundings {
-    /// The role that would migrate the database: the one that looked, unless that one may only read;
-    /// then the owner.
+    /// The role that would migrate the database: the one that looked, unless that one can create
+    /// nothing at all and so only reads; then the owner. A role that may create in one schema only is
+    /// taken as it is: what it must not do has to fail in a rehearsal as well.
     #[must_use]
     pub fn migrating_role(&self) -> &str {
-        if self.may_create_schema { &self.role } else { &self.owner }
+        if self.may_create_anything || self.may_create_schema { &self.role } else { &self.owner }
     }
 }
 
@@ -243,6 +267,7 @@ pub async fn surroundings(session: &mut Session, overview: &Overview) -> Result<
         role: overview.role.clone(),
         owner: overview.owner.clone(),
         may_create_schema: overview.may_create_schema,
+        may_create_anything: overview.may_create_anything,
         roles: roles(session).await?,
         settings: settings(session).await?,
     })
@@ -254,7 +279,7 @@ pub async fn surroundings(session: &mut Session, overview: &Overview) -> Result<
 /// The server's.
 pub async fn roles(session: &mut Session) -> Result<Vec<Role>> {
     let query = sqlx::query(
-        "SELECT r.rolname::text, r.rolsuper, r.rolinherit, \
+        "SELECT r.rolname::text, r.rolsuper, r.rolinherit, r.rolcreaterole, r.rolcreatedb, r.rolbypassrls, r.rolreplication, \
                 ARRAY(SELECT DISTINCT g.rolname::text FROM pg_auth_members m JOIN pg_roles g ON g.oid = m.roleid \
                       WHERE m.member = r.oid ORDER BY 1) \
          FROM pg_roles r WHERE r.rolname !~ '^pg_' ORDER BY 1",
@@ -262,7 +287,16 @@ pub async fn roles(session: &mut Session) -> Result<Vec<Role>> {
     let rows = session.fetch_bound(query).await.map_err(Stopped::doing("list the roles"))?;
     Ok(rows
         .iter()
-        .map(|row| Role { name: row.get(0), superuser: row.get(1), inherit: row.get(2), member_of: row.get(3) })
+        .map(|row| Role {
+            name: row.get(0),
+            superuser: row.get(1),
+            inherit: row.get(2),
+            create_role: row.get(3),
+            create_database: row.get(4),
+            bypass_rls: row.get(5),
+            replication: row.get(6),
+            member_of: row.get(7),
+        })
         .collect())
 }
 

@@ -13,6 +13,7 @@ pub mod pooler;
 pub mod programs;
 pub mod query;
 pub mod schema;
+pub mod sequences;
 pub mod session;
 pub mod tools;
 pub mod version;

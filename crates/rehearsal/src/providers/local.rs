@@ -16,7 +16,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use tokio_util::sync::CancellationToken;
 
 use super::provider::{Provider, Request, SandboxError};
-use super::sandbox::{Guard, Kept, Sandbox};
+use super::sandbox::{Guard, Kept, SUPERUSER, Sandbox};
 use super::{sweep, template};
 use crate::context::Environment;
 use crate::error::{Error, Result};
@@ -151,7 +151,7 @@ impl Provider for Local {
         // Copying and polling are blocking work of some 100 ms.
         let started = tokio::task::spawn_blocking(move || Server::start(&installation, &base, &cache, limit, &stop));
         let server = started.await.map_err(|error| SandboxError::Start { provider: "local", log: error.to_string() })??;
-        let target = Target::sandbox(Host::Socket(server.folder.clone()), PORT, "postgres", None, "postgres");
+        let target = Target::sandbox(Host::Socket(server.folder.clone()), PORT, SUPERUSER, None, "postgres");
         let version = server.installation.version;
         let tools = Tools::Host(server.installation.clone());
         Ok(Sandbox::new("local", target, version, tools, Box::new(server)))
@@ -323,7 +323,7 @@ impl Guard for Server {
             let pid = self.pid.take().map_or(0, |pid| pid.as_raw_nonzero().get());
             let folder = std::mem::take(&mut self.folder);
             Ok(Kept {
-                connect: format!("psql -h {} -U postgres", folder.display()),
+                connect: format!("psql -h {} -U {SUPERUSER}", folder.display()),
                 remove: format!("kill -QUIT {pid}; rm -r {}", folder.display()),
             })
         });

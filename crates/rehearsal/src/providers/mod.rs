@@ -18,7 +18,7 @@ pub use sandbox::Sandbox;
 #[must_use]
 pub fn all(environment: &crate::context::Environment) -> Vec<Box<dyn Provider>> {
     vec![
-        Box::new(docker::Docker),
+        Box::new(docker::Docker::new(environment)),
         Box::new(local::Local::new(environment)),
         Box::new(embedded::Embedded::new(environment)),
     ]

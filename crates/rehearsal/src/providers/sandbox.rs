@@ -12,6 +12,10 @@ use crate::postgres::tools::Tools;
 use crate::postgres::version::Version;
 use crate::target::Target;
 
+/// The superuser of a throwaway server. Not `postgres`: a copied database may have a role of that name
+/// which is no superuser, as on most hosted servers, and it must not become one.
+pub const SUPERUSER: &str = "rehearsal_sandbox";
+
 /// Settings whose value is a list of identifiers (GUC_LIST_QUOTE in guc_tables.c).
 const LISTS: &[&str] = &["search_path", "temp_tablespaces", "local_preload_libraries", "session_preload_libraries"];
 
@@ -108,7 +112,7 @@ impl Sandbox {
         Ok(())
     }
 
-    /// Makes the roles that a dump names, with their memberships; none of them can log in.
+    /// Makes the roles that a dump names, with their attributes and memberships; none of them can log in.
     ///
     /// # Errors
     /// The server's.
@@ -118,12 +122,7 @@ impl Sandbox {
         let there: Vec<String> = catalog::roles(&mut session).await?.into_iter().map(|role| role.name).collect();
         let missing = || roles.iter().filter(|role| !there.contains(&role.name));
         for role in missing() {
-            let attributes = match (role.superuser, role.inherit) {
-                (true, _) => "SUPERUSER",
-                (false, true) => "INHERIT",
-                (false, false) => "NOINHERIT",
-            };
-            let sql = format!("CREATE ROLE {} NOLOGIN {attributes}", quote(&role.name));
+            let sql = format!("CREATE ROLE {} NOLOGIN {}", quote(&role.name), attributes(role));
             session.execute(&sql).await.map_err(doing())?;
         }
         for role in missing() {
@@ -190,4 +189,19 @@ impl Sandbox {
             None => Ok(None),
         }
     }
+}
+
+/// What a role may do apart from its privileges, as CREATE ROLE takes it.
+fn attributes(role: &Role) -> String {
+    let attributes = [
+        ("SUPERUSER", role.superuser),
+        ("INHERIT", role.inherit),
+        ("CREATEROLE", role.create_role),
+        ("CREATEDB", role.create_database),
+        ("BYPASSRLS", role.bypass_rls),
+        ("REPLICATION", role.replication),
+    ];
+    let words: Vec<String> =
+        attributes.iter().map(|(word, has)| if *has { (*word).to_owned() } else { format!("NO{word}") }).collect();
+    words.join(" ")
 }

@@ -8,9 +8,9 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use super::local::FOLDER_PREFIX;
 use crate::error::{Error, Result};
-use crate::process;
+use crate::process::{self, State};
 
-/// Says whose sandbox a folder is: the pid, and when that process started.
+/// Says whose sandbox a folder is: that process's identity.
 const OWNER_FILE: &str = "owner";
 
 /// Says that the user wants it to stay.
@@ -49,7 +49,7 @@ pub(super) fn folders(bases: &[&Path]) {
 
 fn is_abandoned(folder: &Path) -> bool {
     match fs::read_to_string(folder.join(OWNER_FILE)) {
-        Ok(owner) => !process::is_alive(&owner),
+        Ok(owner) => process::state(&owner) == State::Gone,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => fs::metadata(folder)
             .and_then(|metadata| metadata.modified())
             .ok()

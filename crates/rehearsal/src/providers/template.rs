@@ -9,16 +9,16 @@ use sha2::{Digest, Sha256};
 
 use super::local::Account;
 use super::provider::SandboxError;
+use super::sandbox::SUPERUSER;
 use crate::error::{Error, Result};
 use crate::postgres::programs::Installation;
 use crate::postgres::schema::hex;
 
 /// Goes up when the arguments below change: an older template is not used then.
-const GENERATION: &str = "1";
+const GENERATION: &str = "2";
 
 const INITDB: &[&str] = &[
     "--auth=trust", // the socket's folder is ours alone, and nothing listens on TCP
-    "--username=postgres",
     "--encoding=UTF8",
     "--locale=C",
     "--no-sync",
@@ -63,6 +63,7 @@ fn initdb(installation: &Installation, data: &Path, extra: &[&str], account: Opt
     let mut command = Command::new(&program);
     command
         .args(INITDB)
+        .arg(format!("--username={SUPERUSER}"))
         .args(extra)
         .arg("-D")
         .arg(data)

@@ -54,6 +54,9 @@ fn differences(before: &Observation, now: &Observation) -> Vec<String> {
         (Some(before), Some(now)) => before.differences(now),
         _ => Vec::new(),
     };
+    if let (Some(then), Some(now)) = (&before.sequences, &now.sequences) {
+        differences.extend(crate::postgres::sequences::differences(then, now));
+    }
     if let (Some(then), Some(now)) = (&before.contents, &now.contents) {
         for (table, fingerprint) in then {
             match now.get(table) {

@@ -48,11 +48,17 @@ impl Step for EnterCopy {
         session.execute("SET statement_timeout = 0").await.map_err(Stopped::doing("prepare the copy"))?;
         session.execute("ANALYZE").await.map_err(Stopped::doing("analyse the copy"))?;
         session.close().await;
-        Ok(StepReport::done(format!(
-            "{described} as role {}, {} in {}",
-            original.surroundings.migrating_role(),
+        let (reader, role) = (&original.surroundings.role, original.surroundings.migrating_role());
+        let summary = format!(
+            "{described} as role {role}, {} in {}",
             plural(original.rows(), "row"),
             plural(original.tables.len() as u64, "table")
-        )))
+        );
+        if role != reader {
+            return Ok(StepReport::warned(format!(
+                "{summary}; role {reader} may create nothing there, so the owner takes its place: the real run needs a role that may"
+            )));
+        }
+        Ok(StepReport::done(summary))
     }
 }

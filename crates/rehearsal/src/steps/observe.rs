@@ -2,7 +2,7 @@
 
 use crate::context::{Context, Observation};
 use crate::error::Result;
-use crate::postgres::{catalog, contents};
+use crate::postgres::{catalog, contents, journal, sequences};
 use crate::postgres::schema::Schema;
 use crate::postgres::session::Session;
 
@@ -13,9 +13,13 @@ pub(super) async fn read(cx: &Context, session: &mut Session) -> Result<Observat
     let mut observation = Observation { invalid_indexes, ..Observation::default() };
     if cx.settings.alone {
         let tools = cx.tools(session.version()).await?;
+        let mut reader = cx.connect_to_read("observe").await?;
+        let session = &mut reader;
         observation.schema = Some(Schema::read(&tools, session.target(), table, &cx.cancel).await?);
         observation.columns = contents::tables(session, table).await?;
         observation.contents = Some(contents::read_all(session, &observation.columns).await?);
+        observation.sequences = Some(sequences::read(session, Some(journal::SCHEMA)).await?);
+        reader.close().await;
     }
     Ok(observation)
 }

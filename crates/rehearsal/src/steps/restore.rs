@@ -73,6 +73,7 @@ impl Restore {
         session.execute("ANALYZE").await.map_err(Stopped::doing("analyse the restored database"))?;
         let columns: Columns = contents::all_tables(&mut session).await?;
         let found = contents::read_all(&mut session, &columns).await?;
+        manifest.check_sequences(&crate::postgres::sequences::read(&mut session, None).await?)?;
         session.close().await;
         compare(&manifest.tables, &found)
     }

@@ -64,7 +64,7 @@ async fn verify(cx: &Context, session: &mut Session) -> Result<StepReport> {
         warned.push(format!("INVALID index {index}"));
     }
     if let Some(before) = before {
-        compare_contents(cx, session, before).await?;
+        compare_contents(cx, before).await?;
     }
     if !failed.is_empty() {
         let total = failed.len() + warned.len() + usize::try_from(passed + reported).unwrap_or(usize::MAX);
@@ -79,9 +79,11 @@ async fn verify(cx: &Context, session: &mut Session) -> Result<StepReport> {
 
 /// Tells which tables hold something else than before, in the columns that they had before. What a
 /// migration writes on purpose shows here as well, so this is told and not judged.
-async fn compare_contents(cx: &Context, session: &mut Session, before: &Observation) -> Result<()> {
+async fn compare_contents(cx: &Context, before: &Observation) -> Result<()> {
     let Some(earlier) = &before.contents else { return Ok(()) };
-    let now: Contents = contents::read_all(session, &before.columns).await?;
+    let mut session = cx.connect_to_read("verify").await?;
+    let now: Contents = contents::read_all(&mut session, &before.columns).await?;
+    session.close().await;
     let (mut equal, mut changed, mut gone) = (0u64, Vec::new(), Vec::new());
     for (table, fingerprint) in earlier {
         match now.get(table) {

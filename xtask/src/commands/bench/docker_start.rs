@@ -38,7 +38,7 @@ impl Figure for DockerStart {
     async fn measure(&self, place: &Place) -> anyhow::Result<Vec<Line>> {
         let image = docker::official_image(provider::DEFAULT_MAJOR);
         let what = format!("a docker sandbox / `docker run {image}`");
-        if let Some(reason) = missing(&image).await {
+        if let Some(reason) = missing(place, &image).await {
             return Ok(vec![Line::Skipped { what, reason }]);
         }
         let ours = async || {
@@ -59,8 +59,8 @@ impl Figure for DockerStart {
 }
 
 /// Why it cannot be measured here.
-async fn missing(image: &str) -> Option<String> {
-    let engine = match docker::engine().await {
+async fn missing(place: &Place, image: &str) -> Option<String> {
+    let engine = match docker::engine(place.docker_host()).await {
         Ok(engine) => engine,
         Err(error) => return Some(error.to_string()),
     };

@@ -61,6 +61,11 @@ impl Place {
         &self.sandbox
     }
 
+    /// Which container engine is to be used, if that is said.
+    pub fn docker_host(&self) -> Option<&str> {
+        self.environment.docker_host.as_deref()
+    }
+
     /// Starts another server, which the caller removes.
     pub async fn another(&self, choice: Choice) -> Result<Sandbox, rehearsal::Error> {
         start(choice, 64 << 20, &self.environment, &self.cancel).await

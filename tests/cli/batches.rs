@@ -214,8 +214,10 @@ async fn delete_insert_select_and_update_from() {
 async fn a_key_that_cannot_carry_batches() {
     for (name, statement) in [
         ("no_column", "-- one\n\nUPDATE t SET n = 1\n WHERE /* batch: t.nothing */ TRUE;"),
-        ("no_table", "UPDATE t SET n = 1 WHERE /* batch: t.k */ TRUE;\nUPDATE t SET n = 1 WHERE /* batch: nowhere.k */ TRUE;"),
-        ("no_index", "\nUPDATE t SET n = 1 WHERE /* batch: t.n */ TRUE;"),
+        ("no_table", "UPDATE t SET n = 1 WHERE /* batch: t.k */ TRUE;\nUPDATE nowhere SET n = 1 WHERE /* batch: nowhere.k */ TRUE;"),
+        ("other_table", "UPDATE t SET n = 1 WHERE /* batch: elsewhere.k */ TRUE;"),
+        ("into_itself", "WITH gone AS (DELETE FROM t WHERE /* batch: t.k */ TRUE RETURNING k)\nINSERT INTO t SELECT k + 9 FROM gone;"),
+        ("no_index", "\nUPDATE t SET half = 1 WHERE /* batch: t.n */ TRUE;"),
         ("partial_index", "UPDATE t SET n = 1 WHERE /* batch: t.half */ TRUE;"),
     ] {
         let database = Database::create().await;

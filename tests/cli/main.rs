@@ -10,6 +10,7 @@ mod limits;
 mod mend;
 mod ready;
 mod rehearse;
+mod restore;
 mod roles;
 mod startup;
 mod target;

@@ -122,7 +122,9 @@ fn place(statement: &SyntaxNode, marked: &SyntaxToken, table: &str, key: String,
         return of_source(statement, select, table, key, range);
     }
     if let Some(writer) = owner.as_ref().filter(|writer| moves_rows(statement, writer)) {
-        return of_target(writer, table, key, range);
+        let marker = of_target(writer, table, key, range)?;
+        refuse_into_itself(statement, &marker.table)?;
+        return Ok(marker);
     }
     Err(refusal(
         "a batch marker inside of a subquery, a WITH or another kind of statement: a part of its rows is not a part of the result",
@@ -230,19 +232,25 @@ fn of_source(statement: &SyntaxNode, select: &SyntaxNode, table: &str, key: Stri
             "put the table that is walked first, and join the others to it",
         ));
     };
+    refuse_into_itself(statement, &name)?;
+    let qualifier = alias.unwrap_or_else(|| name.clone());
+    Ok(Marker { table: name, qualifier, key, range, sweeps: false })
+}
+
+/// Rows that an INSERT adds to the table that is walked would be walked as well.
+fn refuse_into_itself(statement: &SyntaxNode, walked: &str) -> Result<(), Refusal> {
     let into = statement
         .children()
         .find(|child| child.kind() == SyntaxKind::RELATION_NAME_REF)
         .map(|name| text(&name))
         .unwrap_or_default();
-    if last_part(&into) == last_part(&name) {
+    if last_part(&into) == last_part(walked) {
         return Err(refusal(
             format!("a batched INSERT into {into} out of itself: it would read what it has written"),
             "insert into another table first",
         ));
     }
-    let qualifier = alias.unwrap_or_else(|| name.clone());
-    Ok(Marker { table: name, qualifier, key, range, sweeps: false })
+    Ok(())
 }
 
 /// Whether the SELECT itself (and not a subquery of it) needs all of its rows at once.
@@ -323,6 +331,7 @@ mod tests {
             "UPDATE acc SET a = /* batch: acc.id */ TRUE",
             "UPDATE acc SET a = 1 WHERE /* batch: acc.id */ TRUE AND /* batch: acc.id */ TRUE",
             "INSERT INTO ev SELECT a FROM ev WHERE /* batch: ev.id */ TRUE",
+            "WITH gone AS (DELETE FROM ev WHERE /* batch: ev.id */ TRUE RETURNING id) INSERT INTO public.ev SELECT id + 9 FROM gone",
             "INSERT INTO s SELECT count(*) FROM ev WHERE /* batch: ev.id */ TRUE",
             "INSERT INTO s SELECT DISTINCT a FROM ev WHERE /* batch: ev.id */ TRUE",
             "INSERT INTO s SELECT a FROM ev WHERE /* batch: ev.id */ TRUE LIMIT 5",

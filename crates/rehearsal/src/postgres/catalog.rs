@@ -59,6 +59,21 @@ async fn first_index(
     Ok(rows.first().map(|row| Index { name: row.get(0), valid: row.get(1) }))
 }
 
+/// A table's name with its schema, both quoted where they must be; as it was given when there is no
+/// such table.
+///
+/// # Errors
+/// The server's.
+pub async fn whole_name(session: &mut Session, table: &str) -> Result<String> {
+    let query = sqlx::query(
+        "SELECT quote_ident(n.nspname) || '.' || quote_ident(c.relname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
+         WHERE c.oid = to_regclass($1)",
+    )
+    .bind(table);
+    let rows = session.fetch_bound(query).await.map_err(Stopped::doing("look for the migration history"))?;
+    Ok(rows.first().map_or_else(|| table.to_owned(), |row| row.get(0)))
+}
+
 /// Indexes that a failed CREATE INDEX CONCURRENTLY left behind. A partitioned table's index is
 /// invalid until every partition has its own, which is how such an index is built without a lock.
 ///

@@ -1,5 +1,6 @@
 //! The only room that opens connections and starts PostgreSQL's programs.
 
+pub mod archive;
 pub mod catalog;
 pub mod connect;
 pub mod contents;
@@ -15,6 +16,7 @@ pub mod query;
 pub mod schema;
 pub mod sequences;
 pub mod session;
+pub mod settings;
 pub mod tools;
 pub mod version;
 

@@ -6,8 +6,9 @@ use tokio_util::sync::CancellationToken;
 use crate::error::Result;
 use crate::postgres::catalog::{self, Role, Surroundings};
 use crate::postgres::identifier::{literal, quote};
-use crate::postgres::query::{Stopped, server_words};
+use crate::postgres::query::Stopped;
 use crate::postgres::session::Session;
+use crate::postgres::settings;
 use crate::postgres::tools::Tools;
 use crate::postgres::version::Version;
 use crate::target::Target;
@@ -15,12 +16,6 @@ use crate::target::Target;
 /// The superuser of a throwaway server. Not `postgres`: a copied database may have a role of that name
 /// which is no superuser, as on most hosted servers, and it must not become one.
 pub const SUPERUSER: &str = "rehearsal_sandbox";
-
-/// Settings whose value is a list of identifiers (GUC_LIST_QUOTE in guc_tables.c).
-const LISTS: &[&str] = &["search_path", "temp_tablespaces", "local_preload_libraries", "session_preload_libraries"];
-
-/// A reader's setting: the copy is there to be written.
-const READ_ONLY: &str = "default_transaction_read_only";
 
 /// What ends a server. Dropping it ends the server as well, as far as a drop can.
 #[async_trait]
@@ -157,17 +152,7 @@ impl Sandbox {
             sql.push_str(&format!("GRANT CREATE ON DATABASE {database_name} TO {role}"));
         }
         session.execute(&sql).await.map_err(Stopped::doing("let the target's role into the sandbox"))?;
-        let mut unknown = Vec::new();
-        for (name, value) in original.settings.iter().filter(|(name, _)| name != READ_ONLY) {
-            // A list is stored with its members quoted; as one literal it would be one member.
-            let value = if LISTS.contains(&name.as_str()) { value.clone() } else { literal(value) };
-            let sql = format!("ALTER DATABASE {database_name} SET {name} TO {value}");
-            match session.execute(&sql).await {
-                Ok(_) => {}
-                Err(Stopped::Failed(error)) => unknown.push(format!("{name} ({})", server_words(&error))),
-                Err(stopped) => return Err(Stopped::doing("set what the target has set")(stopped)),
-            }
-        }
+        let unknown = settings::apply(&mut session, database, &original.settings).await?;
         session.close().await;
         Ok((self.server.with_database(database).with_user(who), unknown))
     }

@@ -8,7 +8,8 @@ use crate::postgres::session::Session;
 
 /// Reads the schema; and what the tables hold, when nobody else writes meanwhile.
 pub(super) async fn read(cx: &Context, session: &mut Session) -> Result<Observation> {
-    let table = &cx.workspace.config.history_table;
+    // By its whole name: whoever reads in a sandbox has another search path.
+    let table = &catalog::whole_name(session, &cx.workspace.config.history_table).await?;
     let invalid_indexes = catalog::invalid_indexes(session).await?;
     let mut observation = Observation { invalid_indexes, ..Observation::default() };
     if cx.settings.alone {

@@ -1,5 +1,6 @@
 //! Restores a backup into a new database beside the target's. Nothing is overwritten.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use async_trait::async_trait;
@@ -14,8 +15,7 @@ use crate::postgres::identifier::{literal, quote};
 use crate::postgres::query::{Stopped, sqlstate};
 use crate::postgres::session::Session;
 use crate::postgres::tools::Tools;
-use crate::postgres::version::Version;
-use crate::postgres::catalog;
+use crate::postgres::{archive, catalog, settings};
 use crate::report::format::plural;
 use crate::target::Target;
 
@@ -44,8 +44,12 @@ impl Step for Restore {
         files::check(&folder, &manifest)?;
         let mut session = cx.connect_and_tell("restore").await?;
         let server = session.version();
-        fits(&mut session, &manifest, server).await?;
+        if server.major < manifest.server.major {
+            return Err(BackupError::Older { backup: manifest.server.major, server: server.major }.into());
+        }
         let tools = cx.tools(server).await?;
+        let named = archive::roles(&tools, &folder.join(DUMP_FOLDER), session.target(), &cx.cancel).await?;
+        fits(&mut session, &manifest, &named).await?;
         let database = create(&mut session, &self.into, &manifest.encoding).await?;
         let restored = self.fill(cx, &tools, &folder, &manifest, &database).await;
         if restored.is_err() {
@@ -55,17 +59,38 @@ impl Step for Restore {
             cleaner.execute(&drop).await.map_err(Stopped::doing(format!("drop the unfinished database {}", self.into)))?;
             cleaner.close().await;
         }
+        let different = match &restored {
+            Ok(_) => differences(&mut session, &manifest.database, &self.into).await?,
+            Err(_) => None,
+        };
         session.close().await;
-        restored?;
-        Ok(StepReport::done(format!(
+        let mut worth_a_look: Vec<String> =
+            restored?.into_iter().map(|setting| format!("the new database was not given the original's setting {setting}")).collect();
+        worth_a_look.extend(different);
+        let summary = format!(
             "{} in {} are in database {}, equal to the backup",
             plural(manifest.rows(), "row"), plural(manifest.tables.len() as u64, "table"), self.into
-        )))
+        );
+        if worth_a_look.is_empty() {
+            return Ok(StepReport::done(summary));
+        }
+        for text in &worth_a_look {
+            cx.events.warn(text.clone());
+        }
+        Ok(StepReport::warned(format!("{summary}; {} to look at", worth_a_look.len())))
     }
 }
 
 impl Restore {
-    async fn fill(&self, cx: &Context, tools: &Tools, folder: &std::path::Path, manifest: &Manifest, database: &Target) -> Result<()> {
+    /// Gives the original's settings that the new database could not be given.
+    async fn fill(
+        &self,
+        cx: &Context,
+        tools: &Tools,
+        folder: &std::path::Path,
+        manifest: &Manifest,
+        database: &Target,
+    ) -> Result<Vec<String>> {
         let jobs = cx.workspace.config.backup.jobs.max(1);
         restore::run(tools, &folder.join(DUMP_FOLDER), database, jobs, &cx.cancel).await?;
         let mut session = Session::connect(database, "restore", &cx.cancel).await?;
@@ -73,9 +98,14 @@ impl Restore {
         session.execute("ANALYZE").await.map_err(Stopped::doing("analyse the restored database"))?;
         let columns: Columns = contents::all_tables(&mut session).await?;
         let found = contents::read_all(&mut session, &columns).await?;
+        compare(&manifest.tables, &found)?;
         manifest.check_sequences(&crate::postgres::sequences::read(&mut session, None).await?)?;
+        // What the role has set for itself goes for it here as well; the rest was the original's own.
+        let there = catalog::settings(&mut session).await?;
+        let missing: Vec<_> = manifest.surroundings.settings.iter().filter(|setting| !there.contains(setting)).cloned().collect();
+        let refused = settings::apply(&mut session, &self.into, &missing).await?;
         session.close().await;
-        compare(&manifest.tables, &found)
+        Ok(refused)
     }
 }
 
@@ -97,10 +127,7 @@ fn compare(expected: &[TableEntry], found: &Contents) -> Result<()> {
 }
 
 /// What the server lacks is told before anything starts.
-async fn fits(session: &mut Session, manifest: &Manifest, server: Version) -> Result<()> {
-    if server.major < manifest.server.major {
-        return Err(BackupError::Older { backup: manifest.server.major, server: server.major }.into());
-    }
+async fn fits(session: &mut Session, manifest: &Manifest, named: &BTreeSet<String>) -> Result<()> {
     let roles = catalog::roles(session).await?;
     let rows = session
         .fetch_text("SELECT name FROM pg_available_extensions", usize::MAX)
@@ -111,6 +138,8 @@ async fn fits(session: &mut Session, manifest: &Manifest, server: Version) -> Re
         .surroundings
         .roles
         .iter()
+        // A server has roles for other databases, and one of those may have gone.
+        .filter(|role| named.contains(&role.name))
         .filter(|role| !roles.iter().any(|other| other.name == role.name))
         .map(|role| format!("role {}", role.name));
     let missing_extensions = manifest
@@ -132,4 +161,32 @@ async fn create(session: &mut Session, name: &str, encoding: &str) -> Result<Tar
         }
         Err(stopped) => Err(Stopped::doing(format!("create database {name}"))(stopped)),
     }
+}
+
+/// What text is sorted and compared by is the database's, not the dump's. The original's can only be
+/// known while it is there: nothing is said without it.
+async fn differences(session: &mut Session, original: &str, new: &str) -> Result<Option<String>> {
+    let rows = session
+        .fetch_text(
+            // The columns' names differ between the majors.
+            &format!(
+                "SELECT concat_ws(' ', datcollate, datctype, \
+                        CASE to_jsonb(d) ->> 'datlocprovider' WHEN 'i' THEN 'icu' WHEN 'b' THEN 'builtin' END, \
+                        coalesce(to_jsonb(d) ->> 'datlocale', to_jsonb(d) ->> 'daticulocale')), datname = {} \
+                 FROM pg_database d WHERE datname IN ({}, {})",
+                literal(new), literal(new), literal(original)
+            ),
+            2,
+        )
+        .await
+        .map_err(Stopped::doing("look at the collation of the new database"))?;
+    let collation = |is_new: &str| {
+        rows.rows.iter().find(|row| row[1].as_deref() == Some(is_new)).and_then(|row| row[0].clone())
+    };
+    Ok(match (collation("t"), collation("f")) {
+        (Some(here), Some(there)) if here != there => {
+            Some(format!("the collation of {new} is {here}, that of {original} is {there}: text is sorted by it"))
+        }
+        _ => None,
+    })
 }

@@ -95,7 +95,7 @@ impl Shell {
     pub async fn workspace_and_history(&self, target: &Target, purpose: &str) -> Result<(Workspace, History), rehearsal::Error> {
         let look = async {
             let mut session = self.connect(target, purpose).await?;
-            let history = History::read(&mut session, &self.config.history_table).await;
+            let history = History::look(&mut session, &self.config.history_table).await;
             session.close().await;
             history
         };

@@ -37,10 +37,9 @@ pub struct StatementError {
 }
 
 impl StatementError {
-    /// Puts a failure at its place. `half_way` says that earlier statements of the file stay done;
-    /// `before` is how many characters were sent before the statement in the same message.
+    /// Puts a failure at its place. `half_way` says that earlier statements of the file stay done.
     #[must_use]
-    pub fn at(file: &PlannedFile, statement: &Statement, before: usize, error: &sqlx::Error, half_way: bool) -> Self {
+    pub fn at(file: &PlannedFile, statement: &Statement, error: &sqlx::Error, half_way: bool) -> Self {
         let database = error
             .as_database_error()
             .and_then(|error| error.try_downcast_ref::<sqlx::postgres::PgDatabaseError>());
@@ -50,7 +49,7 @@ impl StatementError {
                 let inside = statement
                     .sql
                     .char_indices()
-                    .nth(position.saturating_sub(1 + before))
+                    .nth(position.saturating_sub(1))
                     .map_or(statement.sql.len(), |(byte, _)| byte);
                 statement.offset + inside
             }
@@ -140,21 +139,8 @@ pub(super) fn stopped_at<'a>(
     half_way: bool,
 ) -> impl FnOnce(Stopped) -> Error + 'a {
     move |stopped| match stopped {
-        Stopped::Failed(error) => Box::new(StatementError::at(file, statement, 0, &error, half_way)).into(),
+        Stopped::Failed(error) => Box::new(StatementError::at(file, statement, &error, half_way)).into(),
         Stopped::Unexpected(reason) => Box::new(StatementError::unexpected(file, statement, reason, half_way)).into(),
-        Stopped::Interrupted => Error::Interrupted,
-    }
-}
-
-/// The same for a statement of a transaction, that came behind so many other characters.
-pub(super) fn stopped_behind<'a>(
-    before: usize,
-    file: &'a PlannedFile,
-    statement: &'a Statement,
-) -> impl FnOnce(Stopped) -> Error + 'a {
-    move |stopped| match stopped {
-        Stopped::Failed(error) => Box::new(StatementError::at(file, statement, before, &error, false)).into(),
-        Stopped::Unexpected(reason) => Box::new(StatementError::unexpected(file, statement, reason, false)).into(),
         Stopped::Interrupted => Error::Interrupted,
     }
 }

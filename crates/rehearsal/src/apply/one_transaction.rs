@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::blockers::Watched;
-use super::failure::stopped_behind;
+use super::failure::stopped_at;
 use super::file::Applier;
 use super::retry::{Tries, is_transient};
 use crate::error::Result;
@@ -19,8 +19,6 @@ const SUMMARY_CHARACTERS: usize = 120;
 /// Where in the file a try stopped.
 struct Failure<'a> {
     statement: Option<&'a Statement>,
-    /// How many characters were sent before it in the same message.
-    before: usize,
     stopped: Stopped,
 }
 
@@ -46,7 +44,7 @@ pub(super) async fn run(applier: &mut Applier<'_>, file: &PlannedFile) -> Result
             }
         }
         return Err(match failure.statement {
-            Some(statement) => stopped_behind(failure.before, file, statement)(failure.stopped),
+            Some(statement) => stopped_at(file, statement, false)(failure.stopped),
             None => Stopped::doing(format!("record version {}", file.version))(failure.stopped),
         });
     }
@@ -63,23 +61,17 @@ async fn attempt<'a>(
     tries: &mut Tries,
     done: &mut Vec<StatementDone>,
 ) -> Result<(), Failure<'a>> {
-    let recording = |stopped| Failure { statement: None, before: 0, stopped };
+    let recording = |stopped| Failure { statement: None, stopped };
     let session = &mut *applier.session;
     let began = Instant::now();
-    // The transaction is opened by the message that brings the first statement: one round trip less.
-    let mut opening = format!("{};\n", tries.begin());
-    if file.script.statements.is_empty() {
-        session.execute(&opening).await.map_err(recording)?;
-    }
+    session.execute(&tries.begin()).await.map_err(recording)?;
     for statement in &file.script.statements {
         let began = Instant::now();
-        let before = opening.chars().count();
-        let sql = std::mem::take(&mut opening) + &statement.sql;
         let watched = Watched::new(session, tries.lock_timeout());
         let result = watched
-            .during(&mut tries.blockers, session.execute(&sql))
+            .during(&mut tries.blockers, session.execute(&statement.sql))
             .await
-            .map_err(|stopped| Failure { statement: Some(statement), before, stopped })?;
+            .map_err(|stopped| Failure { statement: Some(statement), stopped })?;
         done.push(StatementDone {
             version: file.version,
             direction: file.direction,
@@ -95,6 +87,8 @@ async fn attempt<'a>(
             already_done: false,
         });
     }
+    // A deferred constraint speaks up at the commit: the last statement is the nearest place.
+    let committing = |stopped| Failure { statement: file.script.statements.last(), stopped };
     match file.direction {
         Direction::Up => {
             let row = Applied {
@@ -103,15 +97,12 @@ async fn attempt<'a>(
                 success: true,
                 checksum: file.checksum.clone(),
             };
-            history::insert(session, applier.history_table, &row, Some(began.elapsed())).await
+            let recorded = history::insert_and_commit(session, applier.history_table, &row, began.elapsed()).await;
+            recorded.map_err(|stopped| if history::speaks_of_it(applier.history_table, &stopped) { recording(stopped) } else { committing(stopped) })
         }
-        Direction::Down => history::delete(session, applier.history_table, file.version).await,
+        Direction::Down => {
+            history::delete(session, applier.history_table, file.version).await.map_err(recording)?;
+            session.execute("COMMIT").await.map(drop).map_err(committing)
+        }
     }
-    .map_err(recording)?;
-    session.execute("COMMIT").await.map(drop).map_err(|stopped| Failure {
-        // A deferred constraint speaks up here: the last statement is the nearest place.
-        statement: file.script.statements.last(),
-        before: 0,
-        stopped,
-    })
 }

@@ -6,9 +6,14 @@ use sqlx::migrate::{Migrate, MigrateError};
 use sqlx::postgres::PgQueryResult;
 
 use super::journal::{self, Unfinished};
+use super::identifier::literal;
 use super::query::{QueryError, Stopped, sqlstate};
+use super::schema::hex;
 use super::session::{Session, TextRow};
 use crate::error::{Error, Result};
+
+/// What fails when it cannot be read.
+const READING: &str = "read the migration history";
 
 /// SQLSTATE undefined_table.
 const UNDEFINED_TABLE: &str = "42P01";
@@ -61,14 +66,26 @@ impl History {
     /// # Errors
     /// When it cannot be read.
     pub async fn read(session: &mut Session, table: &str) -> Result<Self> {
-        let doing = Stopped::doing("read the migration history");
-        // One round trip, which is most of what a run with nothing to do costs: not prepared, and not
-        // asked before whether the table is there.
+        // As text and not prepared: one round trip each instead of two.
+        let exists = format!("SELECT to_regclass({}) IS NOT NULL", literal(table));
+        let rows = session.fetch_text(&exists, 1).await.map_err(Stopped::doing(READING))?.rows;
+        if rows.first().and_then(|row| row.first()?.as_deref()) != Some("t") {
+            return Ok(Self::default());
+        }
+        Self::look(session, table).await
+    }
+
+    /// The same in one round trip, which is most of what a run with nothing to do costs. Not within a
+    /// transaction: where the table is missing, the server's error would end it.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub async fn look(session: &mut Session, table: &str) -> Result<Self> {
         let select = format!("SELECT version, description, success, encode(checksum, 'hex') FROM {table} ORDER BY version");
         let rows = match session.fetch_text(&select, usize::MAX).await {
             Ok(found) => found.rows,
             Err(Stopped::Failed(error)) if sqlstate(&error).as_deref() == Some(UNDEFINED_TABLE) => return Ok(Self::default()),
-            Err(stopped) => return Err(doing(stopped)),
+            Err(stopped) => return Err(Stopped::doing(READING)(stopped)),
         };
         let rows = rows.into_iter().map(Applied::from_text).collect();
         let mut history = Self { rows, journalled: None };
@@ -160,6 +177,32 @@ pub async fn insert(
     session.execute_bound(query).await.map(drop)
 }
 
+/// Records a finished version and commits the transaction that it belongs to, in one message: as text,
+/// because a prepared statement comes alone.
+///
+/// # Errors
+/// The server's, of either; [`speaks_of_it`] tells them apart.
+pub async fn insert_and_commit(session: &mut Session, table: &str, applied: &Applied, took: Duration) -> Result<(), Stopped> {
+    let Applied { version, description, success, checksum } = applied;
+    let (description, checksum) = (literal(description), literal(&hex(checksum)));
+    let nanoseconds = i64::try_from(took.as_nanos()).unwrap_or(i64::MAX);
+    let sql = format!(
+        "INSERT INTO {table} (version, description, success, checksum, execution_time) \
+         VALUES ({version}, {description}, {success}, decode({checksum}, 'hex'), {nanoseconds}); COMMIT"
+    );
+    session.execute(&sql).await.map(drop)
+}
+
+/// Whether a failure is about the history table itself, and not about what a commit checks last.
+#[must_use]
+pub fn speaks_of_it(table: &str, stopped: &Stopped) -> bool {
+    let Stopped::Failed(error) = stopped else { return true };
+    let Some(error) = error.as_database_error() else { return true };
+    // Class 42: the table is not there, or may not be written. What was put off until the commit, a
+    // constraint or a trigger, names its own table or none.
+    error.table() == Some(table.rsplit('.').next().unwrap_or(table)) || error.code().is_some_and(|code| code.starts_with("42"))
+}
+
 /// Marks a recorded version as finished, or as begun again.
 ///
 /// # Errors
@@ -215,6 +258,6 @@ mod tests {
     #[test]
     fn bytes_come_back_from_hex() {
         let bytes: Vec<u8> = (0..=255).collect();
-        assert_eq!(unhex(&crate::postgres::schema::hex(&bytes)), bytes);
+        assert_eq!(unhex(&hex(&bytes)), bytes);
     }
 }

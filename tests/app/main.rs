@@ -214,7 +214,12 @@ async fn who_is_not_who_they_say_gets_nowhere() {
     }
     sign_up_and_log_in(&browser).await;
     let other = service.browser();
-    for (email, password) in [(NEW, "not the password"), ("nobody@example.com", PASSWORD), ("NEW@example.com", PASSWORD), ("new@example.com\0", PASSWORD)] {
+    for (email, password) in [
+        (NEW, "not the password"),
+        ("nobody@example.com", PASSWORD),
+        ("NEW@example.com", PASSWORD),
+        ("new@example.com\0", PASSWORD),
+    ] {
         let response = other.post("/log-in", json!({ "email": email, "password": password })).await;
         assert_eq!(response.status(), StatusCode::UNAUTHORIZED, "{email}");
     }
@@ -280,7 +285,9 @@ async fn what_is_embedded_is_what_is_in_the_folder() {
     let files = rehearsal::source::MigrationSet::from_folder(&folder).expect("the folder is read");
     let embedded = rehearsal::source::MigrationSet::from_embedded(&migrations::MIGRATIONS).expect("they are read");
     let sums = |set: &rehearsal::source::MigrationSet| {
-        set.iter().map(|migration| (migration.version, migration.up.checksum.clone(), migration.down.is_some())).collect::<Vec<_>>()
+        set.iter()
+            .map(|migration| (migration.version, migration.up.checksum.clone(), migration.down.is_some()))
+            .collect::<Vec<_>>()
     };
     assert_eq!(sums(&files), sums(&embedded));
 }

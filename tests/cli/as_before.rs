@@ -6,14 +6,11 @@ use crate::project;
 
 #[tokio::test]
 async fn an_index_that_was_invalid_before_is_no_difference() {
-    let project = project()
-        .items(10)
-        .write("rehearsal.toml", "[[releases]]\nname = 'R'\nafter = 1\nto = 3\n")
-        .write(
-            "migrations/fixtures/1_items.sql",
-            "CREATE INDEX items_name ON items (name);\n\
+    let project = project().items(10).write("rehearsal.toml", "[[releases]]\nname = 'R'\nafter = 1\nto = 3\n").write(
+        "migrations/fixtures/1_items.sql",
+        "CREATE INDEX items_name ON items (name);\n\
              UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'items_name'::regclass;\n",
-        );
+    );
     let ended = project.run("rehearse").await;
     ended.must_exit(0).must_say("index items_name is INVALID");
     assert!(ended.steps().contains(&"as-before done".to_owned()), "{:?}", ended.steps());

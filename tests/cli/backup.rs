@@ -40,7 +40,15 @@ CREATE FUNCTION f() RETURNS small LANGUAGE sql BEGIN ATOMIC SELECT 1; SELECT 2::
 
 /// What a restored copy must have as well.
 const TABLES: [&str; 10] = [
-    "plain", "\"Other Schema\".\"A table.with \"\"quotes\"\"\"", "empty", "no_rows", "parted", "parted_low", "child", "v", "mv",
+    "plain",
+    "\"Other Schema\".\"A table.with \"\"quotes\"\"\"",
+    "empty",
+    "no_rows",
+    "parted",
+    "parted_low",
+    "child",
+    "v",
+    "mv",
     "_sqlx_migrations",
 ];
 
@@ -74,7 +82,8 @@ async fn the_manifest_tells_the_truth() {
     let ended = project.run("db-backup").await;
     ended.must_exit(0);
     let backup = only_backup(&project);
-    let manifest: Value = serde_json::from_slice(&std::fs::read(backup.join("manifest.json")).expect("a manifest")).expect("JSON");
+    let manifest: Value =
+        serde_json::from_slice(&std::fs::read(backup.join("manifest.json")).expect("a manifest")).expect("JSON");
     assert_eq!(manifest["format"], 1);
     assert_eq!(manifest["target"], "dev");
     assert_eq!(manifest["database"], database.name());
@@ -87,7 +96,8 @@ async fn the_manifest_tells_the_truth() {
     assert_eq!(manifest["proof"]["provider"], server().provider());
     // Every file, by our own count and digest.
     let files = manifest["files"].as_array().expect("files");
-    let there: Vec<PathBuf> = files_below(&backup).into_iter().filter(|path| !path.ends_with("manifest.json")).collect();
+    let there: Vec<PathBuf> =
+        files_below(&backup).into_iter().filter(|path| !path.ends_with("manifest.json")).collect();
     assert_eq!(files.len(), there.len());
     assert!(files.len() > 5);
     for file in files {
@@ -164,7 +174,10 @@ async fn damage_is_found_before_anything_is_restored() {
     project.run("db-backup").await.must_exit(0);
     let backup = only_backup(&project);
     let files = files_below(&backup);
-    let largest = files.iter().filter(|path| path.to_string_lossy().ends_with(".dat.gz")).max_by_key(|path| path.metadata().expect("its size").len());
+    let largest = files
+        .iter()
+        .filter(|path| path.to_string_lossy().ends_with(".dat.gz"))
+        .max_by_key(|path| path.metadata().expect("its size").len());
     let largest = largest.expect("data");
     let toc = backup.join("dump/toc.dat");
     let databases = "SELECT datname FROM pg_database ORDER BY 1";
@@ -182,10 +195,14 @@ async fn damage_is_found_before_anything_is_restored() {
         ("flipped_byte", largest, Box::new(|path| flip(path, 40))),
         ("flipped_last_byte", largest, Box::new(|path| flip(path, usize::MAX))),
         ("flipped_byte_in_the_contents", &toc, Box::new(|path| flip(path, 200))),
-        ("truncated", largest, Box::new(|path| {
-            let bytes = std::fs::read(path).expect("it can be read");
-            std::fs::write(path, &bytes[..bytes.len() / 2]).expect("it can be written");
-        })),
+        (
+            "truncated",
+            largest,
+            Box::new(|path| {
+                let bytes = std::fs::read(path).expect("it can be read");
+                std::fs::write(path, &bytes[..bytes.len() / 2]).expect("it can be written");
+            }),
+        ),
         ("emptied", largest, Box::new(|path| std::fs::write(path, "").expect("it can be written"))),
         ("missing", largest, Box::new(|path| std::fs::remove_file(path).expect("it can be removed"))),
     ];
@@ -194,7 +211,11 @@ async fn damage_is_found_before_anything_is_restored() {
         damage(path);
         let ended = project.run(&restore).await;
         ended.must_exit(3);
-        assert!(ended.error().0.contains(path.file_name().and_then(|name| name.to_str()).expect("a name")), "{name}: {}", ended.text());
+        assert!(
+            ended.error().0.contains(path.file_name().and_then(|name| name.to_str()).expect("a name")),
+            "{name}: {}",
+            ended.text()
+        );
         let exists = format!("SELECT count(*) FROM pg_database WHERE datname = '{restored}'");
         assert_eq!(database.value::<i64>(&exists).await, 0, "{name}: nothing is created");
         std::fs::write(path, kept).expect("it can be written");
@@ -244,7 +265,10 @@ async fn contents_that_are_not_what_the_manifest_says_are_not_left_behind() {
     let restored = format!("{}_restored", database.name());
     let ended = project.run(&format!("restore --into {restored}")).await;
     ended.must_exit(1).must_say("public.plain has as many rows, but not the same contents");
-    assert_eq!(database.value::<i64>(&format!("SELECT count(*) FROM pg_database WHERE datname = '{restored}'")).await, 0);
+    assert_eq!(
+        database.value::<i64>(&format!("SELECT count(*) FROM pg_database WHERE datname = '{restored}'")).await,
+        0
+    );
 }
 
 /// pg_dump waits for a lock here, so that it is hit while it runs.
@@ -339,7 +363,9 @@ async fn sequences_are_in_a_backup_and_restored() {
         .as_array()
         .expect("sequences")
         .iter()
-        .map(|entry| format!("{} {} {}", entry["name"].as_str().unwrap_or("?"), entry["last_value"], entry["is_called"]))
+        .map(|entry| {
+            format!("{} {} {}", entry["name"].as_str().unwrap_or("?"), entry["last_value"], entry["is_called"])
+        })
         .collect();
     assert_eq!(found, ["a \"b\" 3 true", "down -9 true", "fresh 7 false", "keyed_id_seq 5 true", "up 41 true"]);
     let name = format!("{}_restored", database.name());
@@ -363,7 +389,8 @@ fn with_pg_dump(project: Project, before: &str) -> Option<Project> {
     );
     let project = project.write("programs/pg_dump", &script.replace("psql", &format!("{real}/psql")));
     symlink(installed.folder.join("pg_restore"), project.path("programs/pg_restore")).expect("a link");
-    std::fs::set_permissions(project.path("programs/pg_dump"), std::fs::Permissions::from_mode(0o755)).expect("the mode can be set");
+    std::fs::set_permissions(project.path("programs/pg_dump"), std::fs::Permissions::from_mode(0o755))
+        .expect("the mode can be set");
     let programs = format!("[postgres]\nprograms = ['{}']\n", project.path("programs").display());
     Some(project.write("rehearsal.toml", &format!("[targets.dev]\nurl_env = 'DATABASE_URL'\n{programs}")))
 }
@@ -383,7 +410,10 @@ async fn a_backup_is_of_one_moment() {
     let restored = format!("{}_restored", database.name());
     project.run(&format!("restore --into {restored}")).await.must_exit(0);
     let restored = database::of(&restored);
-    assert!(restored.value::<bool>("SELECT to_regclass('late') IS NULL").await, "the dump knows a table that the manifest does not");
+    assert!(
+        restored.value::<bool>("SELECT to_regclass('late') IS NULL").await,
+        "the dump knows a table that the manifest does not"
+    );
     assert_eq!(restored.value::<i64>("SELECT count(*) FROM no_rows").await, 0);
     assert_eq!(restored.applied().await, ["1"]);
     let arguments = std::fs::read_to_string(project.path("pg_dump.log")).expect("pg_dump ran");
@@ -408,7 +438,11 @@ impl SmallDisk {
 impl Drop for SmallDisk {
     fn drop(&mut self) {
         let unmounted = Command::new("umount").arg(&self.0).status();
-        assert!(unmounted.is_ok_and(|status| status.success()) || std::thread::panicking(), "{} is unmounted", self.0.display());
+        assert!(
+            unmounted.is_ok_and(|status| status.success()) || std::thread::panicking(),
+            "{} is unmounted",
+            self.0.display()
+        );
     }
 }
 
@@ -421,7 +455,8 @@ async fn a_full_disk() {
         // Half of the database is asked for at the start: a little more than that gets past it, and
         // what is on the disk already takes the room.
         let size: i64 = database.value("SELECT pg_database_size(current_database())").await;
-        let kilobytes = if kilobytes > 0 { kilobytes } else { u32::try_from(size / 2_000 + 1_000).expect("a small size") };
+        let kilobytes =
+            if kilobytes > 0 { kilobytes } else { u32::try_from(size / 2_000 + 1_000).expect("a small size") };
         let Some(disk) = SmallDisk::mount(project.path("backups"), kilobytes) else {
             docker::skipped("a_full_disk", "a small file system can only be mounted as root");
             return;
@@ -452,7 +487,9 @@ async fn a_backup_that_cannot_read_everything_is_none() {
     let (database, project) = awkward().await;
     let role = format!("reader_{}", database.name());
     let url = database.role(&role, "reader").await;
-    database.execute(&format!("GRANT SELECT ON ALL TABLES IN SCHEMA public TO {role}; REVOKE SELECT ON plain FROM {role}")).await;
+    database
+        .execute(&format!("GRANT SELECT ON ALL TABLES IN SCHEMA public TO {role}; REVOKE SELECT ON plain FROM {role}"))
+        .await;
     let project = project.variable("DATABASE_URL", &url);
     let ended = project.run("db-backup").await;
     assert_ne!(ended.code, Some(0));

@@ -14,7 +14,14 @@ const SECRET_DECODED: &str = "hunter2-secret";
 
 /// Every command that talks to a target.
 const COMMANDS: [&str; 8] = [
-    "status", "plan", "migrate", "verify", "rollback --steps 1", "db-backup", "rehearse --target dev", "restore nothing",
+    "status",
+    "plan",
+    "migrate",
+    "verify",
+    "rollback --steps 1",
+    "db-backup",
+    "rehearse --target dev",
+    "restore nothing",
 ];
 
 /// The two lines, for a snapshot.
@@ -104,7 +111,8 @@ async fn a_url_that_does_not_parse_is_not_shown() {
 
 #[tokio::test]
 async fn a_broken_dotenv_file_is_not_shown() {
-    let project = one_table().write(".env", &format!("DATABASE_URL=postgres://me:{SECRET}@host/db\nthis is 'not it {SECRET}\n"));
+    let project =
+        one_table().write(".env", &format!("DATABASE_URL=postgres://me:{SECRET}@host/db\nthis is 'not it {SECRET}\n"));
     let ended = project.run("status").await;
     ended.must_exit(2);
     assert_told!("dotenv", &ended);
@@ -154,7 +162,11 @@ async fn a_database_that_is_missing_is_never_created() {
     for command in COMMANDS.iter().filter(|command| !command.starts_with("restore")) {
         let ended = one_table().variable("DATABASE_URL", &server().database(&missing).sandbox_url()).run(command).await;
         ended.must_exit(2);
-        assert!(ended.error().0.ends_with(&format!("database \"{missing}\" does not exist (3D000)")), "{}", ended.text());
+        assert!(
+            ended.error().0.ends_with(&format!("database \"{missing}\" does not exist (3D000)")),
+            "{}",
+            ended.text()
+        );
     }
     let found: i64 = database.value(&format!("SELECT count(*) FROM pg_database WHERE datname = '{missing}'")).await;
     assert_eq!(found, 0);
@@ -183,7 +195,9 @@ async fn not_enough_privilege_is_found_before_anything_is_done() {
     let ended = guest.run("migrate").await;
     ended.must_exit(3);
     insta::with_settings!({filters => [(role.as_str(), "[ROLE]")]}, { assert_snapshot!("no_read_privilege", told(&ended)) });
-    database.execute(&format!("GRANT SELECT ON _sqlx_migrations TO {role}; GRANT CREATE ON SCHEMA public TO {role}")).await;
+    database
+        .execute(&format!("GRANT SELECT ON _sqlx_migrations TO {role}; GRANT CREATE ON SCHEMA public TO {role}"))
+        .await;
     let ended = guest.run("migrate").await;
     ended.must_exit(3);
     insta::with_settings!({filters => [(role.as_str(), "[ROLE]")]}, {
@@ -383,17 +397,30 @@ async fn a_right_password_shows_nowhere() {
     let database = Database::create().await;
     let role = format!("owner_{}", database.name());
     database.role(&role, SECRET_DECODED).await;
-    database.execute(&format!("GRANT ALL ON SCHEMA public TO {role}; GRANT ALL ON DATABASE {} TO {role}", database.name())).await;
+    database
+        .execute(&format!("GRANT ALL ON SCHEMA public TO {role}; GRANT ALL ON DATABASE {} TO {role}", database.name()))
+        .await;
     let forward = Forward::open().await;
     let project = this_workspace().variable("DATABASE_URL", &forward.url(&role, SECRET, &database));
-    for words in ["migrate --to 1", "rehearse --target dev", "migrate", "verify -v", "db-backup --json", "sqlx migrate info", "rollback"] {
+    for words in [
+        "migrate --to 1",
+        "rehearse --target dev",
+        "migrate",
+        "verify -v",
+        "db-backup --json",
+        "sqlx migrate info",
+        "rollback",
+    ] {
         let mut running = project.start(words);
         let mut seen = 0;
         until("the command ends", async || {
             for process in std::fs::read_dir("/proc").expect("the processes").filter_map(Result::ok) {
                 let words = std::fs::read(process.path().join("cmdline")).unwrap_or_default();
                 let words = String::from_utf8_lossy(&words);
-                assert!(!words.contains(SECRET) && !words.contains(SECRET_DECODED), "the password is in a process list: {words}");
+                assert!(
+                    !words.contains(SECRET) && !words.contains(SECRET_DECODED),
+                    "the password is in a process list: {words}"
+                );
                 seen += 1;
             }
             running.has_ended().then_some(())

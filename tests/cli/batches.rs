@@ -9,13 +9,15 @@ use sqlx::Executor;
 use crate::project;
 
 /// Small batches, so that there are many.
-const BATCHES: &str = "[limits]\nbatch_rows = 100\nlock_timeout = '50ms'\nlock_timeout_most = '100ms'\nlock_tries = 5\n";
+const BATCHES: &str =
+    "[limits]\nbatch_rows = 100\nlock_timeout = '50ms'\nlock_timeout_most = '100ms'\nlock_tries = 5\n";
 
 fn batched(table: &str, statement: &str) -> Project {
-    project()
-        .write("rehearsal.toml", BATCHES)
-        .migration("1_table", table, "SELECT 1;")
-        .migration("2_batched", statement, "SELECT 1;")
+    project().write("rehearsal.toml", BATCHES).migration("1_table", table, "SELECT 1;").migration(
+        "2_batched",
+        statement,
+        "SELECT 1;",
+    )
 }
 
 /// What our run records of the batched statement.
@@ -31,7 +33,11 @@ const KEYS: [(&str, &str, &str); 12] = [
     ("integer", "integer", "g"),
     ("numeric", "numeric(12,3)", "g / 3.0 - 100"),
     ("uuid", "uuid", "md5(g::text)::uuid"),
-    ("text", "text", "CASE g % 5 WHEN 0 THEN 'Ä' WHEN 1 THEN 'a''b' WHEN 2 THEN E'c\\\\d' WHEN 3 THEN '' ELSE 'Z ' END || g"),
+    (
+        "text",
+        "text",
+        "CASE g % 5 WHEN 0 THEN 'Ä' WHEN 1 THEN 'a''b' WHEN 2 THEN E'c\\\\d' WHEN 3 THEN '' ELSE 'Z ' END || g",
+    ),
     ("varchar", "varchar(40)", "'k' || g"),
     ("char", "char(12)", "'k' || g"),
     ("date", "date", "date '1999-01-01' + g"),
@@ -78,7 +84,12 @@ async fn rows_without_a_key_are_written_once() {
     .on(&database);
     let ended = project.run("migrate").await;
     ended.must_exit(0);
-    assert_eq!(database.list("SELECT concat_ws(' ', k IS NULL, n, count(*)) FROM t GROUP BY 1 = 1, k IS NULL, n ORDER BY 1").await, ["f 10 600", "t 10 300"]);
+    assert_eq!(
+        database
+            .list("SELECT concat_ws(' ', k IS NULL, n, count(*)) FROM t GROUP BY 1 = 1, k IS NULL, n ORDER BY 1")
+            .await,
+        ["f 10 600", "t 10 300"]
+    );
     assert_eq!(figures(&ended)["rows"], 900);
     // No row has a key at all.
     let database = Database::create().await;
@@ -92,7 +103,9 @@ async fn rows_without_a_key_are_written_once() {
 #[tokio::test]
 async fn an_empty_table() {
     let database = Database::create().await;
-    let project = batched("CREATE TABLE t (k bigint PRIMARY KEY, n int);", "UPDATE t SET n = 1 WHERE /* batch: t.k */ TRUE;").on(&database);
+    let project =
+        batched("CREATE TABLE t (k bigint PRIMARY KEY, n int);", "UPDATE t SET n = 1 WHERE /* batch: t.k */ TRUE;")
+            .on(&database);
     let ended = project.run("migrate").await;
     ended.must_exit(0);
     assert_eq!((&figures(&ended)["rows"], &figures(&ended)["batches"]), (&0.into(), &0.into()));
@@ -131,7 +144,11 @@ async fn batches_have_the_size_that_was_asked_for() {
     .on(&database);
     project.run("migrate").await.must_exit(0);
     assert_eq!(database.list("SELECT DISTINCT rows FROM seen").await, ["100"]);
-    assert_eq!(database.value::<i64>("SELECT count(DISTINCT backend) FROM seen").await, 10, "each batch is its own transaction");
+    assert_eq!(
+        database.value::<i64>("SELECT count(DISTINCT backend) FROM seen").await,
+        10,
+        "each batch is its own transaction"
+    );
 }
 
 /// Who signs up during a backfill is not forgotten.
@@ -171,7 +188,11 @@ async fn delete_insert_select_and_update_from() {
          CREATE TABLE other (k bigint PRIMARY KEY, label text);\n\
          INSERT INTO other SELECT g, 'label ' || g FROM generate_series(1, 1000, 2) g;";
     for (name, statement, question) in [
-        ("delete", "DELETE FROM t WHERE n = 1 AND /* batch: t.k */ TRUE;", "SELECT concat_ws(' ', count(*), sum(k)) FROM t"),
+        (
+            "delete",
+            "DELETE FROM t WHERE n = 1 AND /* batch: t.k */ TRUE;",
+            "SELECT concat_ws(' ', count(*), sum(k)) FROM t",
+        ),
         ("delete_all", "DELETE FROM t WHERE /* batch: t.k */ TRUE", "SELECT count(*) FROM t"),
         (
             "insert_select",
@@ -214,9 +235,15 @@ async fn delete_insert_select_and_update_from() {
 async fn a_key_that_cannot_carry_batches() {
     for (name, statement) in [
         ("no_column", "-- one\n\nUPDATE t SET n = 1\n WHERE /* batch: t.nothing */ TRUE;"),
-        ("no_table", "UPDATE t SET n = 1 WHERE /* batch: t.k */ TRUE;\nUPDATE nowhere SET n = 1 WHERE /* batch: nowhere.k */ TRUE;"),
+        (
+            "no_table",
+            "UPDATE t SET n = 1 WHERE /* batch: t.k */ TRUE;\nUPDATE nowhere SET n = 1 WHERE /* batch: nowhere.k */ TRUE;",
+        ),
         ("other_table", "UPDATE t SET n = 1 WHERE /* batch: elsewhere.k */ TRUE;"),
-        ("into_itself", "WITH gone AS (DELETE FROM t WHERE /* batch: t.k */ TRUE RETURNING k)\nINSERT INTO t SELECT k + 9 FROM gone;"),
+        (
+            "into_itself",
+            "WITH gone AS (DELETE FROM t WHERE /* batch: t.k */ TRUE RETURNING k)\nINSERT INTO t SELECT k + 9 FROM gone;",
+        ),
         ("no_index", "\nUPDATE t SET half = 1 WHERE /* batch: t.n */ TRUE;"),
         ("partial_index", "UPDATE t SET n = 1 WHERE /* batch: t.half */ TRUE;"),
     ] {
@@ -227,7 +254,11 @@ async fn a_key_that_cannot_carry_batches() {
         ended.must_exit(2);
         let (error, hint) = ended.error();
         insta::with_settings!({filters => words::filters()}, { assert_snapshot!(format!("key_{name}"), format!("{error}\n{hint}")) });
-        assert_eq!(database.list("SELECT concat_ws(' ', version, success) FROM _sqlx_migrations").await, ["1 t"], "{name}: nothing has begun");
+        assert_eq!(
+            database.list("SELECT concat_ws(' ', version, success) FROM _sqlx_migrations").await,
+            ["1 t"],
+            "{name}: nothing has begun"
+        );
         assert_eq!(database.value::<i64>("SELECT count(*) FROM t WHERE n IS NOT NULL").await, 0, "{name}");
         // Mended, it goes through.
         project.change("migrations/2_batched.up.sql", "UPDATE t SET n = 1 WHERE /* batch: t.k */ TRUE;");
@@ -267,7 +298,10 @@ async fn killed_around_the_rows_without_a_key() {
          CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(0.001); RETURN new; END $$;\n\
          CREATE TRIGGER slow BEFORE UPDATE ON t FOR EACH ROW EXECUTE FUNCTION slow();";
     let statement = "UPDATE t SET n = n + 10 WHERE /* batch: t.k */ TRUE;\nSELECT pg_sleep(0.3);\n";
-    for at in ["SELECT count(*) FILTER (WHERE k IS NOT NULL AND n > 0) >= 200 FROM t", "SELECT count(*) FILTER (WHERE k IS NULL AND n > 0) > 0 FROM t"] {
+    for at in [
+        "SELECT count(*) FILTER (WHERE k IS NOT NULL AND n > 0) >= 200 FROM t",
+        "SELECT count(*) FILTER (WHERE k IS NULL AND n > 0) > 0 FROM t",
+    ] {
         let database = Database::create().await;
         let project = batched(table, statement).on(&database);
         project.run("migrate --to 1").await.must_exit(0);
@@ -303,7 +337,11 @@ async fn rows_without_a_key_and_their_journal_are_one_transaction() {
     let mut holder = database.connect().await;
     holder.execute("BEGIN; SELECT FROM rehearsal.journal FOR UPDATE").await.expect("a lock");
     running.end().await.must_exit(4);
-    assert_eq!(database.value::<i64>("SELECT sum(n) FROM t").await, 0, "they were not recorded, so they are not written");
+    assert_eq!(
+        database.value::<i64>("SELECT sum(n) FROM t").await,
+        0,
+        "they were not recorded, so they are not written"
+    );
     holder.execute("COMMIT").await.expect("the lock is given back");
     project.run("migrate").await.must_exit(0);
     assert_eq!(database.value::<i64>("SELECT sum(n) FROM t").await, 1_000);

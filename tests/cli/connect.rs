@@ -16,7 +16,9 @@ fn one_table() -> Project {
 /// A tenant of a schema each: a setting that got lost would migrate somebody else's.
 #[tokio::test]
 async fn settings_of_the_url_reach_sessions_programs_and_the_copy() {
-    for spelling in ["options=-c%20search_path%3Dtenant1", "options=--search-path%3Dtenant1", "options[search_path]=tenant1"] {
+    for spelling in
+        ["options=-c%20search_path%3Dtenant1", "options=--search-path%3Dtenant1", "options[search_path]=tenant1"]
+    {
         let database = Database::create().await;
         database.execute("CREATE SCHEMA tenant1").await;
         // Divides by zero in any other schema, so that the copy cannot be one either.
@@ -57,7 +59,9 @@ async fn known_parameters_are_taken_and_unknown_ones_refused() {
     project.run("migrate").await.must_exit(0);
     project.run("db-backup").await.must_exit(0);
     let before = database.everything().await;
-    for parameter in ["schema=hunter2", "service=hunter2", "sslpassword=hunter2", "options=-d%20hunter2", "ssl-mode=hunter2"] {
+    for parameter in
+        ["schema=hunter2", "service=hunter2", "sslpassword=hunter2", "options=-d%20hunter2", "ssl-mode=hunter2"]
+    {
         let project = one_table().variable("DATABASE_URL", &with(&database.url(), parameter));
         let ended = project.run("rollback --to 0").await;
         ended.must_exit(2);

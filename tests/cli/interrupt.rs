@@ -187,7 +187,10 @@ async fn in_the_middle_of_batches() {
 /// Holds a CREATE or DROP INDEX CONCURRENTLY up, for as long as the transaction is open.
 async fn open_transaction(database: &Database) -> sqlx::PgConnection {
     let mut connection = database.connect().await;
-    connection.execute("BEGIN; UPDATE items SET name = name WHERE id = 3; SELECT txid_current()").await.expect("a transaction");
+    connection
+        .execute("BEGIN; UPDATE items SET name = name WHERE id = 3; SELECT txid_current()")
+        .await
+        .expect("a transaction");
     connection
 }
 
@@ -245,7 +248,10 @@ async fn while_another_run_is_waited_for() {
     holder.execute("SELECT pg_advisory_lock(x'7265686561727361'::bigint)").await.expect("the lock");
     let mut running = project.start("migrate -v");
     running.has_written("preflight").await;
-    until("it waits", async || (database.sessions().await.iter().any(|session| session.contains("pg_try_advisory_lock"))).then_some(())).await;
+    until("it waits", async || {
+        (database.sessions().await.iter().any(|session| session.contains("pg_try_advisory_lock"))).then_some(())
+    })
+    .await;
     running.signal(Signal::INT);
     running.end().await.must_exit(130);
     assert!(database.history().await.is_empty());
@@ -306,7 +312,9 @@ async fn killed_at_random_moments() {
 #[tokio::test]
 async fn the_backend_of_a_killed_run_is_waited_for() {
     let database = Database::create().await;
-    let project = slow_items(300).write("rehearsal.toml", "[limits]\nbatch_rows = 300\nrun_lock_patience = '30s'\n").on(&database);
+    let project = slow_items(300)
+        .write("rehearsal.toml", "[limits]\nbatch_rows = 300\nrun_lock_patience = '30s'\n")
+        .on(&database);
     project.run("migrate --to 1").await.must_exit(0);
     database.execute("CREATE OR REPLACE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(0.01); RETURN new; END $$").await;
     let running: Running = project.start("migrate --to 2");
@@ -357,7 +365,10 @@ async fn while_a_container_starts() {
     let project = slow_rehearsal();
     for signal in [Signal::INT, Signal::TERM] {
         let running = project.start("rehearse --provider docker");
-        until("the container is there", async || (!docker::containers_of(running.pid()).await.is_empty()).then_some(())).await;
+        until("the container is there", async || {
+            (!docker::containers_of(running.pid()).await.is_empty()).then_some(())
+        })
+        .await;
         running.signal(signal);
         let ended = running.end().await;
         ended.must_exit(130);

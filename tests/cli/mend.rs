@@ -4,7 +4,8 @@ use rehearsal_tests::Database;
 
 use crate::project;
 
-const TABLE: &str = "CREATE TABLE t (k bigint PRIMARY KEY, n int NOT NULL); INSERT INTO t SELECT g, 0 FROM generate_series(1, 7000) g;";
+const TABLE: &str =
+    "CREATE TABLE t (k bigint PRIMARY KEY, n int NOT NULL); INSERT INTO t SELECT g, 0 FROM generate_series(1, 7000) g;";
 const RAISE: &str = "UPDATE t SET n = n + 10 WHERE /* batch: t.k */ TRUE;\n";
 
 #[tokio::test]

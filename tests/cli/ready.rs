@@ -19,13 +19,19 @@ async fn somebody_elses_table_stops_only_a_release_that_alters_it() {
             database.name()
         ))
         .await;
-    let project = project().migration("1_a", "CREATE TABLE a (id int);\n", "DROP TABLE a;\n").variable("DATABASE_URL", &url);
+    let project =
+        project().migration("1_a", "CREATE TABLE a (id int);\n", "DROP TABLE a;\n").variable("DATABASE_URL", &url);
     let ended = project.run("migrate").await;
     ended.must_exit(0).must_say(&format!("the role {role} does not own theirs\n"));
     assert_eq!(ended.steps()[0], "preflight warned");
-    let project = project.migration("2_b", "ALTER TABLE theirs ADD COLUMN b int;\n", "ALTER TABLE theirs DROP COLUMN b;\n");
+    let project =
+        project.migration("2_b", "ALTER TABLE theirs ADD COLUMN b int;\n", "ALTER TABLE theirs DROP COLUMN b;\n");
     let ended = project.run("migrate").await;
     assert_ne!(ended.code, Some(0));
     assert!(ended.error().0.contains("must be owner of table theirs"), "{}", ended.text());
-    database.execute(&format!("ALTER EXTENSION plpgsql DROP TABLE \"Tenant\".spatial_ref_sys; DROP OWNED BY {role} CASCADE")).await;
+    database
+        .execute(&format!(
+            "ALTER EXTENSION plpgsql DROP TABLE \"Tenant\".spatial_ref_sys; DROP OWNED BY {role} CASCADE"
+        ))
+        .await;
 }

@@ -6,8 +6,15 @@ use rehearsal_tests::{Database, docker, server, words};
 use crate::{project, this_workspace};
 
 const THERE_AND_BACK: [&str; 9] = [
-    "preflight done", "backup done", "audit done", "migrate done", "verify done", "rollback done", "as-before done",
-    "migrate done", "verify done",
+    "preflight done",
+    "backup done",
+    "audit done",
+    "migrate done",
+    "verify done",
+    "rollback done",
+    "as-before done",
+    "migrate done",
+    "verify done",
 ];
 
 #[tokio::test]
@@ -114,7 +121,8 @@ async fn a_down_file_that_forgets_something_is_found() {
         .migration("2_b", "ALTER TABLE a ADD COLUMN b int; UPDATE a SET id = 2;", "ALTER TABLE a DROP COLUMN b;");
     let ended = project.run("rehearse").await;
     ended.must_exit(3).must_say("public.a has as many rows, but not the same values");
-    let project = project.migration("2_b", "ALTER TABLE a ADD COLUMN b int; CREATE INDEX ab ON a (b, id);", "SELECT 1;");
+    let project =
+        project.migration("2_b", "ALTER TABLE a ADD COLUMN b int; CREATE INDEX ab ON a (b, id);", "SELECT 1;");
     let ended = project.run("rehearse").await;
     ended.must_exit(3);
     insta::with_settings!({filters => words::filters()}, { assert_snapshot!(ended.error().0) });
@@ -132,8 +140,16 @@ async fn a_way_back_that_resets_a_sequence_is_found() {
         .migration("2_b", "INSERT INTO a (n) VALUES (4);", "DELETE FROM a WHERE n = 4;");
     // One that has moved on is as before.
     project.run("rehearse").await.must_exit(0);
-    let project = project.migration("2_b", "INSERT INTO a (n) VALUES (4);", "DELETE FROM a WHERE n = 4; ALTER TABLE a ALTER id RESTART;");
-    project.run("rehearse").await.must_exit(3).must_say("the sequence public.a_id_seq stood at 3 and stands at 1 (not given yet)");
+    let project = project.migration(
+        "2_b",
+        "INSERT INTO a (n) VALUES (4);",
+        "DELETE FROM a WHERE n = 4; ALTER TABLE a ALTER id RESTART;",
+    );
+    project
+        .run("rehearse")
+        .await
+        .must_exit(3)
+        .must_say("the sequence public.a_id_seq stood at 3 and stands at 1 (not given yet)");
 }
 
 #[tokio::test]
@@ -180,7 +196,8 @@ async fn an_engine_of_another_machine_is_not_used() {
         assert!(ended.error().0.contains("DOCKER_HOST names an engine by"), "{}", ended.text());
     }
     if server().provider() == "local" {
-        let project = project.variable("DOCKER_HOST", "tcp://docker.example:2375").variable("REHEARSAL_PROVIDER", "auto");
+        let project =
+            project.variable("DOCKER_HOST", "tcp://docker.example:2375").variable("REHEARSAL_PROVIDER", "auto");
         let ended = project.run("rehearse").await;
         ended.must_exit(0).must_say("not docker: DOCKER_HOST names an engine by tcp://");
         assert_eq!(ended.record()["sandbox"]["provider"], "local");

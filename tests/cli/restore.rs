@@ -58,7 +58,9 @@ async fn the_originals_settings_are_the_new_databases() {
 async fn another_collation_than_the_originals_is_told() {
     let maintenance = Database::create().await;
     let name = format!("{}_posix", maintenance.name());
-    maintenance.execute(&format!("CREATE DATABASE {name} TEMPLATE template0 LC_COLLATE 'POSIX' LC_CTYPE 'POSIX'")).await;
+    maintenance
+        .execute(&format!("CREATE DATABASE {name} TEMPLATE template0 LC_COLLATE 'POSIX' LC_CTYPE 'POSIX'"))
+        .await;
     let source = database::of(&name);
     let project = project().on(&source);
     project.run("db-backup").await.must_exit(0);

@@ -7,7 +7,9 @@ use crate::project;
 /// The URL of a role that owns the database and has these attributes.
 async fn owner(database: &Database, role: &str, attributes: &str) -> String {
     let url = database.role(role, "secret").await;
-    database.execute(&format!("ALTER DATABASE {} OWNER TO {role}; ALTER ROLE {role} {attributes}", database.name())).await;
+    database
+        .execute(&format!("ALTER DATABASE {} OWNER TO {role}; ALTER ROLE {role} {attributes}", database.name()))
+        .await;
     url
 }
 

@@ -149,7 +149,11 @@ async fn a_release_on_a_target_in_words() {
     let database = Database::create().await;
     let project = this_workspace().on(&database);
     project.run("migrate --to 1").await.must_exit(0);
-    database.execute("INSERT INTO users (email, hashed_password) SELECT g || '@example.com', '!' FROM generate_series(1, 50) g").await;
+    database
+        .execute(
+            "INSERT INTO users (email, hashed_password) SELECT g || '@example.com', '!' FROM generate_series(1, 50) g",
+        )
+        .await;
     let migrate = project.run("migrate").await;
     let verify = project.run("verify").await;
     let rollback = project.run("rollback").await;

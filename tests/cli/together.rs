@@ -93,7 +93,10 @@ async fn an_app_that_waits_for_sqlxs_lock_is_no_deadlock() {
         connection.lock().await.expect("sqlx's lock");
         connection.unlock().await.expect("it is given back");
     });
-    tokio::time::timeout(Duration::from_secs(20), waiting).await.expect("the lock is free during the build").expect("no panic");
+    tokio::time::timeout(Duration::from_secs(20), waiting)
+        .await
+        .expect("the lock is free during the build")
+        .expect("no panic");
     blocker.execute("COMMIT").await.expect("the transaction ends");
     running.end().await.must_exit(0);
     assert_eq!(database.applied().await, ["1", "2", "3"]);
@@ -118,7 +121,9 @@ async fn a_lock_that_is_given_back_is_tried_again() {
     let mut running = project.start("migrate");
     running.has_written("migrations/2_b.up.sql:2: no lock within").await;
     // Whoever comes later is let through between two tries.
-    tokio::time::timeout(Duration::from_secs(10), database.execute("SELECT * FROM a")).await.expect("readers get through");
+    tokio::time::timeout(Duration::from_secs(10), database.execute("SELECT * FROM a"))
+        .await
+        .expect("readers get through");
     holder.execute("COMMIT").await.expect("the lock is given back");
     let ended = running.end().await;
     ended.must_exit(0);
@@ -153,7 +158,10 @@ async fn a_lock_that_is_never_given_back() {
 #[tokio::test]
 async fn a_row_that_somebody_holds_during_batches() {
     let database = Database::create().await;
-    let project = project().items(1_000).write("rehearsal.toml", &QUICK_LIMITS.replace("lock_tries", "batch_rows = 100\nlock_tries")).on(&database);
+    let project = project()
+        .items(1_000)
+        .write("rehearsal.toml", &QUICK_LIMITS.replace("lock_tries", "batch_rows = 100\nlock_tries"))
+        .on(&database);
     project.run("migrate --to 1").await.must_exit(0);
     let mut holder = database.connect().await;
     holder.execute("BEGIN; UPDATE items SET name = 'held' WHERE id = 1500").await.expect("a lock");
@@ -171,7 +179,11 @@ async fn a_row_that_somebody_holds_during_batches() {
 async fn a_deadlock_is_tried_again() {
     let database = Database::create().await;
     let project = project()
-        .migration("1_ab", "CREATE TABLE a (id int); CREATE TABLE b (id int); INSERT INTO a VALUES (1); INSERT INTO b VALUES (1);", "DROP TABLE a, b;")
+        .migration(
+            "1_ab",
+            "CREATE TABLE a (id int); CREATE TABLE b (id int); INSERT INTO a VALUES (1); INSERT INTO b VALUES (1);",
+            "DROP TABLE a, b;",
+        )
         .migration("2_cross", "UPDATE a SET id = 2;\nSELECT pg_sleep(0.5);\nUPDATE b SET id = 2;\n", "SELECT 1;")
         .write("rehearsal.toml", "[limits]\nlock_timeout = '20s'\nlock_timeout_most = '20s'\n")
         .on(&database);

@@ -36,7 +36,12 @@ fn outcome(ended: &Ended, name: &str) -> Option<String> {
 /// What is expected, the query, how it comes out, and how what it found begins.
 const CASES: [(&str, &str, &str, &str); 23] = [
     ("no rows", "SELECT 1 WHERE false", "passed", "no rows"),
-    ("no rows", "SELECT id, name FROM t WHERE id < 3 ORDER BY id", "failed", "2 rows: id=1, name=name 1 | id=2, name=name 2"),
+    (
+        "no rows",
+        "SELECT id, name FROM t WHERE id < 3 ORDER BY id",
+        "failed",
+        "2 rows: id=1, name=name 1 | id=2, name=name 2",
+    ),
     ("no rows", "SELECT NULL", "failed", "NULL"),
     ("rows", "SELECT * FROM t ORDER BY id", "passed", "60,000 rows: id=1, name=name 1, n=1"),
     ("rows", "SELECT * FROM t WHERE id < 0", "failed", "no rows"),
@@ -50,14 +55,29 @@ const CASES: [(&str, &str, &str, &str); 23] = [
     ("value 60000", "SELECT count(*) + 1 FROM t", "failed", "60001"),
     ("value name 1", "SELECT name FROM t WHERE id = 1", "passed", "name 1"),
     ("value 2024-02-29", "SELECT date '2024-02-29'", "passed", "2024-02-29"),
-    ("report", "SELECT n, count(*) FROM t WHERE n < 2 GROUP BY 1 ORDER BY 1", "reported", "2 rows: n=0, count=8571 | n=1, count=8572"),
+    (
+        "report",
+        "SELECT n, count(*) FROM t WHERE n < 2 GROUP BY 1 ORDER BY 1",
+        "reported",
+        "2 rows: n=0, count=8571 | n=1, count=8572",
+    ),
     ("uses index t_name", "SELECT * FROM t WHERE name = 'name 7'", "passed", "the planner reads t_name"),
     ("uses index t_name", "SELECT * FROM t WHERE n = 3", "failed", "the planner cannot use t_name for it"),
-    ("uses index t_name", "SELECT * FROM t WHERE name > 'a'", "failed", "the planner can use t_name, but does not want to"),
+    (
+        "uses index t_name",
+        "SELECT * FROM t WHERE name > 'a'",
+        "failed",
+        "the planner can use t_name, but does not want to",
+    ),
     ("uses index nothing", "SELECT * FROM t WHERE name = 'x'", "failed", "the planner cannot use nothing for it"),
     ("rows", "SELECT * FROM nowhere", "failed", "its query failed: relation \"nowhere\" does not exist (42P01)"),
     ("true", "SELECT 1 / 0 = 1", "failed", "its query failed: division by zero (22012)"),
-    ("no rows", "DELETE FROM t RETURNING id", "failed", "its query failed: cannot execute DELETE in a read-only transaction (25006)"),
+    (
+        "no rows",
+        "DELETE FROM t RETURNING id",
+        "failed",
+        "its query failed: cannot execute DELETE in a read-only transaction (25006)",
+    ),
 ];
 
 #[tokio::test]
@@ -128,7 +148,8 @@ async fn since_and_until() {
         }
         let ended = project.run("verify").await;
         ended.must_exit(0);
-        let names: Vec<String> = checks(&ended).iter().filter_map(|check| Some(check["name"].as_str()?.to_owned())).collect();
+        let names: Vec<String> =
+            checks(&ended).iter().filter_map(|check| Some(check["name"].as_str()?.to_owned())).collect();
         assert_eq!(names, expected);
     }
 }
@@ -166,7 +187,8 @@ async fn unchanged_from_before_the_migration_to_after_it() {
 /// The difference may be beyond the rows that are looked at: it must not pass for equal.
 #[tokio::test]
 async fn unchanged_counts_rows_beyond_those_it_compares() {
-    let (database, project) = with_checks("-- check: all\n-- expect: unchanged\n-- since: 1\nSELECT id, name FROM t ORDER BY id;\n").await;
+    let (database, project) =
+        with_checks("-- check: all\n-- expect: unchanged\n-- since: 1\nSELECT id, name FROM t ORDER BY id;\n").await;
     project.run("migrate --to 1").await.must_exit(0);
     project.run("migrate").await.must_exit(0);
     project.run("verify").await.must_exit(0);
@@ -188,7 +210,10 @@ async fn an_invalid_index_is_told() {
 
 #[tokio::test]
 async fn a_check_that_takes_too_long_fails() {
-    let (_database, project) = with_checks("-- check: slow\n-- expect: rows\nSELECT pg_sleep(60);\n-- check: next\n-- expect: rows\nSELECT 1;\n").await;
+    let (_database, project) = with_checks(
+        "-- check: slow\n-- expect: rows\nSELECT pg_sleep(60);\n-- check: next\n-- expect: rows\nSELECT 1;\n",
+    )
+    .await;
     let project = project.write("rehearsal.toml", "[limits]\ncheck_timeout = '200ms'\n");
     let ended = project.run("verify").await;
     ended.must_exit(3).must_say("canceling statement due to statement timeout");
@@ -198,8 +223,10 @@ async fn a_check_that_takes_too_long_fails() {
 /// What a check finds is somebody's data: it must neither steer a terminal nor break the summary.
 #[tokio::test]
 async fn what_is_found_is_shown_harmlessly() {
-    let (_database, project) =
-        with_checks("-- check: escape\n-- expect: no rows\nSELECT E'\\x1b[31mred | <b>bold</b> \\n# head', repeat('x', 100000);\n").await;
+    let (_database, project) = with_checks(
+        "-- check: escape\n-- expect: no rows\nSELECT E'\\x1b[31mred | <b>bold</b> \\n# head', repeat('x', 100000);\n",
+    )
+    .await;
     let ended = project.run("verify").await;
     ended.must_exit(3);
     assert!(!ended.text().contains('\u{1b}'), "an escape sequence is passed on");

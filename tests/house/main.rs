@@ -117,27 +117,76 @@ fn what_a_file_uses_is_seen() {
         assert!(used.contains(module), "{module}: {used:?}");
     }
     let used = uses(&library().join("run.rs"));
-    assert!(used.contains("event::EventKind") && used.contains("steps::Step") && used.contains("context::Context"), "{used:?}");
+    assert!(
+        used.contains("event::EventKind") && used.contains("steps::Step") && used.contains("context::Context"),
+        "{used:?}"
+    );
 }
 
 #[test]
 fn reports_read_only_what_is_told() {
     keeps_away_from(
         "report",
-        &["apply", "backup", "check", "config", "context", "plan", "postgres", "process", "providers", "run", "source", "startup", "statement", "steps", "target"],
+        &[
+            "apply",
+            "backup",
+            "check",
+            "config",
+            "context",
+            "plan",
+            "postgres",
+            "process",
+            "providers",
+            "run",
+            "source",
+            "startup",
+            "statement",
+            "steps",
+            "target",
+        ],
         // What `status` and `plan` print is not a run: they show a plan and a history, which are values.
-        &["plan::Plan", "plan::Direction", "postgres::history::History", "source::MigrationSet", "statement", "check::Severity"],
+        &[
+            "plan::Plan",
+            "plan::Direction",
+            "postgres::history::History",
+            "source::MigrationSet",
+            "statement",
+            "check::Severity",
+        ],
     );
 }
 
 #[test]
 fn providers_know_no_step() {
-    keeps_away_from("providers", &["apply", "backup", "check", "plan", "record", "report", "run", "source", "startup", "statement", "steps"], &[]);
+    keeps_away_from(
+        "providers",
+        &["apply", "backup", "check", "plan", "record", "report", "run", "source", "startup", "statement", "steps"],
+        &[],
+    );
 }
 
 #[test]
 fn postgres_knows_nothing_that_runs() {
-    keeps_away_from("postgres", &["apply", "backup", "check", "config", "context", "event", "providers", "record", "report", "run", "source", "startup", "statement", "steps"], &[]);
+    keeps_away_from(
+        "postgres",
+        &[
+            "apply",
+            "backup",
+            "check",
+            "config",
+            "context",
+            "event",
+            "providers",
+            "record",
+            "report",
+            "run",
+            "source",
+            "startup",
+            "statement",
+            "steps",
+        ],
+        &[],
+    );
 }
 
 #[test]
@@ -159,14 +208,37 @@ fn steps_choose_no_provider_and_no_report() {
 
 #[test]
 fn applying_and_planning_know_no_step() {
-    keeps_away_from("apply", &["backup", "check", "config", "context", "providers", "record", "report", "run", "startup", "steps"], &[]);
+    keeps_away_from(
+        "apply",
+        &["backup", "check", "config", "context", "providers", "record", "report", "run", "startup", "steps"],
+        &[],
+    );
     keeps_away_from(
         "plan",
-        &["apply", "backup", "check", "config", "context", "event", "postgres", "providers", "record", "report", "run", "startup", "steps", "target"],
+        &[
+            "apply",
+            "backup",
+            "check",
+            "config",
+            "context",
+            "event",
+            "postgres",
+            "providers",
+            "record",
+            "report",
+            "run",
+            "startup",
+            "steps",
+            "target",
+        ],
         // The history and the journal that were read are values.
         &["postgres::history", "postgres::journal::Unfinished"],
     );
-    keeps_away_from("source", &["apply", "context", "event", "plan", "postgres", "providers", "report", "run", "steps", "target"], &[]);
+    keeps_away_from(
+        "source",
+        &["apply", "context", "event", "plan", "postgres", "providers", "report", "run", "steps", "target"],
+        &[],
+    );
     keeps_away_from("event", &["apply", "context", "providers", "report", "run", "steps"], &[]);
     keeps_away_from("backup", &["apply", "plan", "report", "startup", "steps"], &[]);
 }
@@ -178,12 +250,17 @@ fn only_postgres_connects() {
         let relative = file.strip_prefix(library()).expect("a file of the library").to_owned();
         let code = code(&file);
         if !relative.starts_with("postgres") {
-            for word in ["PgConnection::connect", "PgPool", ".connect_options(", "\"pg_dump\").", "Command::new(\"pg_"] {
+            for word in ["PgConnection::connect", "PgPool", ".connect_options(", "\"pg_dump\").", "Command::new(\"pg_"]
+            {
                 assert!(!code.contains(word), "{} has {word}", file.display());
             }
         }
         for word in ["println!", "eprintln!", "std::env::var", "env::args", "std::process::exit"] {
-            assert!(!code.contains(word), "{}: the library prints nothing and reads no environment ({word})", file.display());
+            assert!(
+                !code.contains(word),
+                "{}: the library prints nothing and reads no environment ({word})",
+                file.display()
+            );
         }
     }
 }
@@ -224,7 +301,8 @@ fn folders_with_a_list() -> Vec<PathBuf> {
 
 #[test]
 fn every_file_is_declared_in_its_folder() {
-    let mut lists: Vec<(PathBuf, PathBuf)> = folders_with_a_list().into_iter().map(|folder| (folder.join("mod.rs"), folder)).collect();
+    let mut lists: Vec<(PathBuf, PathBuf)> =
+        folders_with_a_list().into_iter().map(|folder| (folder.join("mod.rs"), folder)).collect();
     for (list, folder) in [
         ("crates/rehearsal/src/lib.rs", "crates/rehearsal/src"),
         ("crates/app/src/lib.rs", "crates/app/src"),
@@ -239,7 +317,13 @@ fn every_file_is_declared_in_its_folder() {
         let code = code(&list);
         let declared: BTreeSet<String> = code
             .lines()
-            .filter_map(|line| line.trim().trim_start_matches("pub(crate) ").trim_start_matches("pub ").strip_prefix("mod ")?.strip_suffix(';'))
+            .filter_map(|line| {
+                line.trim()
+                    .trim_start_matches("pub(crate) ")
+                    .trim_start_matches("pub ")
+                    .strip_prefix("mod ")?
+                    .strip_suffix(';')
+            })
             .map(str::to_owned)
             .collect();
         let there: BTreeSet<String> = std::fs::read_dir(&folder)
@@ -281,7 +365,9 @@ fn every_step_is_in_a_list() {
     for file in rust_files(&library().join("steps")) {
         let code = code(&file);
         for line in code.lines() {
-            if let Some(name) = line.trim().strip_prefix("impl Step for ").and_then(|rest| rest.split_whitespace().next()) {
+            if let Some(name) =
+                line.trim().strip_prefix("impl Step for ").and_then(|rest| rest.split_whitespace().next())
+            {
                 steps += 1;
                 assert!(lists.contains(&format!("Box::new({name}")), "{name} of {} is in no list", file.display());
             }
@@ -296,7 +382,9 @@ fn every_provider_is_in_the_list() {
     let mut providers = 0;
     for file in rust_files(&library().join("providers")) {
         for line in code(&file).lines() {
-            if let Some(name) = line.trim().strip_prefix("impl Provider for ").and_then(|rest| rest.split_whitespace().next()) {
+            if let Some(name) =
+                line.trim().strip_prefix("impl Provider for ").and_then(|rest| rest.split_whitespace().next())
+            {
                 providers += 1;
                 assert!(list.contains(&format!("::{name}")), "{name} of {} is not in the list", file.display());
             }

@@ -80,7 +80,13 @@ impl Running {
         until(&what, async || {
             let there = text(&self.stdout).contains(needle) || text(&self.stderr).contains(needle);
             let ended = self.child.try_wait().expect("it can be waited for").is_some();
-            assert!(there || !ended, "`{}` ended without: {needle}\n{}\n{}", self.words, text(&self.stdout), text(&self.stderr));
+            assert!(
+                there || !ended,
+                "`{}` ended without: {needle}\n{}\n{}",
+                self.words,
+                text(&self.stdout),
+                text(&self.stderr)
+            );
             there.then_some(())
         })
         .await;
@@ -104,7 +110,10 @@ impl Running {
             Ok(status) => status.expect("it can be waited for"),
             Err(_) => panic!(
                 "`{}` did not end within {} s:\n{}\n{}",
-                self.words, LIMIT.as_secs(), text(&self.stdout), text(&self.stderr)
+                self.words,
+                LIMIT.as_secs(),
+                text(&self.stdout),
+                text(&self.stderr)
             ),
         };
         for reader in self.readers {
@@ -120,7 +129,8 @@ impl Running {
             let path = self.folder.join(path);
             let json = std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
             let summary = path.with_extension("md");
-            let summary = std::fs::read_to_string(&summary).unwrap_or_else(|error| panic!("{}: {error}", summary.display()));
+            let summary =
+                std::fs::read_to_string(&summary).unwrap_or_else(|error| panic!("{}: {error}", summary.display()));
             (json, summary)
         });
         Ended { words: self.words, code: status.code(), stdout: text(&self.stdout), stderr, pid: self.pid, record }
@@ -157,7 +167,9 @@ impl Ended {
             self.code,
             Some(code),
             "the exit code of `{}`\n--- stdout\n{}\n--- stderr\n{}",
-            self.words, self.stdout, self.stderr
+            self.words,
+            self.stdout,
+            self.stderr
         );
         self
     }
@@ -171,7 +183,9 @@ impl Ended {
         assert!(
             self.text().contains(needle),
             "`{}` does not say `{needle}`\n--- stdout\n{}\n--- stderr\n{}",
-            self.words, self.stdout, self.stderr
+            self.words,
+            self.stdout,
+            self.stderr
         );
         self
     }
@@ -230,7 +244,9 @@ impl Ended {
     pub fn events(&self) -> Vec<Value> {
         self.stdout
             .lines()
-            .map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error} in this line of stdout: {line}")))
+            .map(|line| {
+                serde_json::from_str(line).unwrap_or_else(|error| panic!("{error} in this line of stdout: {line}"))
+            })
             .collect()
     }
 }

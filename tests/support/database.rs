@@ -170,7 +170,8 @@ impl Drop for Database {
 
 async fn connect(target: &Target) -> PgConnection {
     // The test itself may always write, also where it has forbidden that to everybody.
-    let settings = [("statement_timeout", STATEMENT_TIMEOUT.to_string()), ("default_transaction_read_only", "off".into())];
+    let settings =
+        [("statement_timeout", STATEMENT_TIMEOUT.to_string()), ("default_transaction_read_only", "off".into())];
     let options = target.connect_options("test").options(settings);
     let options = options.disable_statement_logging();
     tokio::time::timeout(Duration::from_secs(20), options.connect())

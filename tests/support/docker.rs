@@ -62,7 +62,11 @@ pub async fn containers_of(pid: u32) -> Vec<String> {
     containers
         .into_iter()
         .filter(|container| {
-            container.labels.as_ref().and_then(|labels| labels.get(OWNER_LABEL)).is_some_and(|label| label.starts_with(&owner))
+            container
+                .labels
+                .as_ref()
+                .and_then(|labels| labels.get(OWNER_LABEL))
+                .is_some_and(|label| label.starts_with(&owner))
         })
         .map(|container| format!("container {}", container.id.unwrap_or_default()))
         .collect()

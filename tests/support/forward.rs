@@ -68,7 +68,9 @@ fn address(server: &Target) -> Address {
 async fn forward(client: TcpStream, address: Address) {
     match address {
         Address::Socket(path) => both_ways(client, UnixStream::connect(path).await.expect("the server's socket")).await,
-        Address::Tcp(host, port) => both_ways(client, TcpStream::connect((host, port)).await.expect("the server's port")).await,
+        Address::Tcp(host, port) => {
+            both_ways(client, TcpStream::connect((host, port)).await.expect("the server's port")).await
+        }
     }
 }
 

@@ -198,8 +198,7 @@ impl Project {
     #[must_use]
     pub fn names_in(&self, relative: &str) -> Vec<String> {
         let Ok(entries) = std::fs::read_dir(self.path(relative)) else { return Vec::new() };
-        let mut names: Vec<String> =
-            entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect();
+        let mut names: Vec<String> = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect();
         names.sort();
         names
     }

@@ -87,19 +87,16 @@ fn choice(environment: &Environment) -> Choice {
 fn start() -> Server {
     remove_at_exit();
     let environment = environment();
-    let request = Request {
-        major: None,
-        preferred: None,
-        image: None,
-        start_limit: START_LIMIT,
-        expected_bytes: EXPECTED_BYTES,
-    };
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
+    let request =
+        Request { major: None, preferred: None, image: None, start_limit: START_LIMIT, expected_bytes: EXPECTED_BYTES };
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
     let (sandbox, maintenance) = runtime.block_on(async {
         let events = Emitter::default();
-        let sandbox = providers::start(choice(&environment), &request, &environment, &events, &CancellationToken::new())
-            .await
-            .unwrap_or_else(|error| panic!("no server for the tests: {error}"));
+        let sandbox =
+            providers::start(choice(&environment), &request, &environment, &events, &CancellationToken::new())
+                .await
+                .unwrap_or_else(|error| panic!("no server for the tests: {error}"));
         let maintenance = sandbox.database("postgres");
         database::execute(&maintenance, &format!("CREATE ROLE {PASSWORD_ROLE} NOLOGIN")).await;
         ask_for_passwords(&maintenance).await;
@@ -113,7 +110,8 @@ async fn ask_for_passwords(maintenance: &Target) {
     let Host::Socket(folder) = maintenance.host() else { return };
     let file = folder.join("data/pg_hba.conf");
     let trusting = std::fs::read_to_string(&file).expect("pg_hba.conf can be read");
-    std::fs::write(&file, format!("local all +{PASSWORD_ROLE} scram-sha-256\n{trusting}")).expect("pg_hba.conf can be written");
+    std::fs::write(&file, format!("local all +{PASSWORD_ROLE} scram-sha-256\n{trusting}"))
+        .expect("pg_hba.conf can be written");
     database::execute(maintenance, "SELECT pg_reload_conf()").await;
 }
 

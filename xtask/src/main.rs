@@ -20,6 +20,8 @@ fn main() -> ExitCode {
     };
     exit::of(dotenv.err().filter(|error| !error.not_found()).map_or_else(
         || commands::dispatch(cli),
-        |error| Err(exit::usage(format!("cannot read .env: {}", exit::dotenv_words(&error)), "mend or remove the file")),
+        |error| {
+            Err(exit::usage(format!("cannot read .env: {}", exit::dotenv_words(&error)), "mend or remove the file"))
+        },
     ))
 }

@@ -42,9 +42,13 @@ impl Shell {
         let root = machine::workspace_root();
         // From here on, paths in messages are as short as in rehearsal.toml.
         std::env::set_current_dir(&root).map_err(|error| {
-            exit::usage(format!("cannot go to {}: {error}", root.display()), "run the command in a folder that is there")
+            exit::usage(
+                format!("cannot go to {}: {error}", root.display()),
+                "run the command in a folder that is there",
+            )
         })?;
-        let config = Config::load(std::path::Path::new("."), common.config.as_deref()).map_err(rehearsal::Error::from)?;
+        let config =
+            Config::load(std::path::Path::new("."), common.config.as_deref()).map_err(rehearsal::Error::from)?;
         let environment = machine::environment(&config);
         let cancel = CancellationToken::new();
         cancel_on_signal(cancel.clone());
@@ -92,7 +96,11 @@ impl Shell {
 
     /// What a run on a target begins with: migrations and checks are read while the database is asked
     /// for its history.
-    pub async fn workspace_and_history(&self, target: &Target, purpose: &str) -> Result<(Workspace, History), rehearsal::Error> {
+    pub async fn workspace_and_history(
+        &self,
+        target: &Target,
+        purpose: &str,
+    ) -> Result<(Workspace, History), rehearsal::Error> {
         let look = async {
             let mut session = self.connect(target, purpose).await?;
             let history = History::look(&mut session, &self.config.history_table).await;
@@ -137,9 +145,8 @@ impl Shell {
         let records = workspace.config.records.to.clone();
         let record = records.join(format!("{run_id}.json"));
         let events = Emitter::new(reporters(&self.common, records));
-        let mut cx = Context::new(
-            run_id, Arc::new(workspace), self.environment, settings, events.clone(), self.cancel, target,
-        );
+        let mut cx =
+            Context::new(run_id, Arc::new(workspace), self.environment, settings, events.clone(), self.cancel, target);
         prepare(&mut cx);
         let outcome = run::run(&command, &mut cx).await;
         for failure in events.failures() {
@@ -156,7 +163,8 @@ impl Shell {
         if !target.is_protected() || self.common.yes {
             return Ok(());
         }
-        let refused = || rehearsal::Error::from(Refusal::Unconfirmed { what: what.into(), target: target.name().into() });
+        let refused =
+            || rehearsal::Error::from(Refusal::Unconfirmed { what: what.into(), target: target.name().into() });
         if !std::io::stdin().is_terminal() {
             return Err(refused().into());
         }
@@ -171,7 +179,8 @@ impl Shell {
 
 /// A path of the command line, before the folder is changed.
 pub fn absolute(path: &std::path::Path) -> anyhow::Result<PathBuf> {
-    std::path::absolute(path).map_err(|error| exit::usage(format!("{}: {error}", path.display()), "name a path that is there"))
+    std::path::absolute(path)
+        .map_err(|error| exit::usage(format!("{}: {error}", path.display()), "name a path that is there"))
 }
 
 fn reporters(common: &Common, records: PathBuf) -> Vec<Box<dyn Reporter>> {
@@ -230,14 +239,21 @@ fn cancel_on_signal(cancel: CancellationToken) {
 fn url_of_libpq() -> String {
     let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
     let user = variable("PGUSER").or_else(|| variable("USER")).unwrap_or_else(|| "postgres".into());
-    let mut query = form(&[("host", variable("PGHOST")), ("port", variable("PGPORT")), ("dbname", variable("PGDATABASE")), ("sslmode", variable("PGSSLMODE"))]);
+    let mut query = form(&[
+        ("host", variable("PGHOST")),
+        ("port", variable("PGPORT")),
+        ("dbname", variable("PGDATABASE")),
+        ("sslmode", variable("PGSSLMODE")),
+    ]);
     query.push_str(&format!("&user={}", encode(&user)));
     format!("postgres://localhost?{query}")
 }
 
 fn form(pairs: &[(&str, Option<String>)]) -> String {
-    let set: Vec<String> =
-        pairs.iter().filter_map(|(key, value)| value.as_ref().map(|value| format!("{key}={}", encode(value)))).collect();
+    let set: Vec<String> = pairs
+        .iter()
+        .filter_map(|(key, value)| value.as_ref().map(|value| format!("{key}={}", encode(value))))
+        .collect();
     set.join("&")
 }
 

@@ -50,31 +50,21 @@ impl Config {
     ///
     /// # Errors
     /// Lists everything that is missing or malformed.
-    pub fn from_lookup(
-        lookup: impl Fn(&str) -> Result<String, VarError>,
-    ) -> Result<Self, ConfigError> {
-        let mut settings = Settings {
-            lookup,
-            problems: Vec::new(),
-        };
+    pub fn from_lookup(lookup: impl Fn(&str) -> Result<String, VarError>) -> Result<Self, ConfigError> {
+        let mut settings = Settings { lookup, problems: Vec::new() };
 
         let database_url = settings.read("DATABASE_URL", DatabaseUrl::from_str);
         if database_url.is_none() && settings.problems.is_empty() {
-            settings
-                .problems
-                .push("DATABASE_URL is not set: postgres://USER@HOST/DATABASE".to_owned());
+            settings.problems.push("DATABASE_URL is not set: postgres://USER@HOST/DATABASE".to_owned());
         }
         let address = settings.read("APP_ADDR", |value| {
-            SocketAddr::from_str(value)
-                .map_err(|_| format!("must be IP:PORT, such as 127.0.0.1:8080, not {value:?}"))
+            SocketAddr::from_str(value).map_err(|_| format!("must be IP:PORT, such as 127.0.0.1:8080, not {value:?}"))
         });
         let port = settings.read("PORT", |value| {
-            u16::from_str(value)
-                .map_err(|_| format!("must be a number from 0 to 65535, not {value:?}"))
+            u16::from_str(value).map_err(|_| format!("must be a number from 0 to 65535, not {value:?}"))
         });
         let migrate = settings.read("APP_MIGRATE", |value| {
-            StartupPolicy::from_str(value)
-                .map_err(|_| format!("must be apply, check or off, not {value:?}"))
+            StartupPolicy::from_str(value).map_err(|_| format!("must be apply, check or off, not {value:?}"))
         });
         let secure_cookies = settings.read("APP_SECURE_COOKIES", |value| {
             bool::from_str(value).map_err(|_| format!("must be true or false, not {value:?}"))
@@ -91,9 +81,7 @@ impl Config {
                 migrate: migrate.unwrap_or(StartupPolicy::Apply),
                 secure_cookies: secure_cookies.unwrap_or(true),
             }),
-            _ => Err(ConfigError {
-                problems: settings.problems,
-            }),
+            _ => Err(ConfigError { problems: settings.problems }),
         }
     }
 }
@@ -140,9 +128,7 @@ impl<L: Fn(&str) -> Result<String, VarError>> Settings<L> {
             Err(VarError::NotPresent) => return None,
             Err(VarError::NotUnicode(_)) => Err("is not valid UTF-8".to_owned()),
         };
-        parsed
-            .map_err(|problem| self.problems.push(format!("{name} {problem}")))
-            .ok()
+        parsed.map_err(|problem| self.problems.push(format!("{name} {problem}"))).ok()
     }
 }
 
@@ -162,8 +148,7 @@ mod tests {
 
     #[test]
     fn defaults_suit_a_desk() {
-        let config = config(&[("DATABASE_URL", "postgres://localhost/app"), ("PORT", "")])
-            .expect("a URL is enough");
+        let config = config(&[("DATABASE_URL", "postgres://localhost/app"), ("PORT", "")]).expect("a URL is enough");
         assert_eq!(config.address.to_string(), "127.0.0.1:8080");
         assert!(config.secure_cookies);
     }
@@ -173,8 +158,7 @@ mod tests {
         let url = ("DATABASE_URL", "postgres://localhost/app");
         let by_port = config(&[url, ("PORT", "9000")]).expect("well-formed");
         assert_eq!(by_port.address.to_string(), "0.0.0.0:9000");
-        let by_address =
-            config(&[url, ("PORT", "9000"), ("APP_ADDR", "[::1]:1")]).expect("well-formed");
+        let by_address = config(&[url, ("PORT", "9000"), ("APP_ADDR", "[::1]:1")]).expect("well-formed");
         assert_eq!(by_address.address.to_string(), "[::1]:1");
     }
 
@@ -188,21 +172,8 @@ mod tests {
             ("APP_SECURE_COOKIES", "yes"),
         ])
         .expect_err("nothing here is right");
-        let names: Vec<_> = error
-            .problems
-            .iter()
-            .filter_map(|problem| problem.split(' ').next())
-            .collect();
-        assert_eq!(
-            names,
-            [
-                "DATABASE_URL",
-                "APP_ADDR",
-                "PORT",
-                "APP_MIGRATE",
-                "APP_SECURE_COOKIES"
-            ]
-        );
+        let names: Vec<_> = error.problems.iter().filter_map(|problem| problem.split(' ').next()).collect();
+        assert_eq!(names, ["DATABASE_URL", "APP_ADDR", "PORT", "APP_MIGRATE", "APP_SECURE_COOKIES"]);
         assert!(!error.to_string().contains("hunter2"));
     }
 
@@ -214,8 +185,7 @@ mod tests {
 
     #[test]
     fn debug_output_hides_the_url() {
-        let config = config(&[("DATABASE_URL", "postgres://me:hunter2@localhost/app")])
-            .expect("well-formed");
+        let config = config(&[("DATABASE_URL", "postgres://me:hunter2@localhost/app")]).expect("well-formed");
         assert!(!format!("{config:?}").contains("hunter2"));
     }
 }

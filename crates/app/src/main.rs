@@ -16,19 +16,15 @@ use tracing_subscriber::EnvFilter;
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_ansi(io::stdout().is_terminal())
-        .init();
+    tracing_subscriber::fmt().with_env_filter(filter).with_ansi(io::stdout().is_terminal()).init();
 
     let config = Config::from_env()?;
     // Before the socket opens: a load balancer must not send anybody to a service whose tables
     // are not there yet.
     app::migrate(&config).await?;
 
-    let listener = TcpListener::bind(config.address)
-        .await
-        .with_context(|| format!("failed to listen on {}", config.address))?;
+    let listener =
+        TcpListener::bind(config.address).await.with_context(|| format!("failed to listen on {}", config.address))?;
     app::serve(config, listener, shutdown_signal()?).await
 }
 

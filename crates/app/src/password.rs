@@ -21,18 +21,13 @@ pub struct Passwords {
 impl Passwords {
     pub fn new() -> anyhow::Result<Self> {
         let processors = thread::available_parallelism().map_or(1, usize::from);
-        Ok(Self {
-            permits: Arc::new(Semaphore::new(processors)),
-            decoy: hash_now("decoy")?.into(),
-        })
+        Ok(Self { permits: Arc::new(Semaphore::new(processors)), decoy: hash_now("decoy")?.into() })
     }
 
     /// The hash to store for a new password.
     pub async fn hash(&self, password: String) -> anyhow::Result<String> {
         let _permit = self.permits.acquire().await?;
-        task::spawn_blocking(move || hash_now(&password))
-            .await
-            .context("failed to hash a password")?
+        task::spawn_blocking(move || hash_now(&password)).await.context("failed to hash a password")?
     }
 
     /// Whether `password` is the one that `stored` was made from. Without a stored hash the
@@ -43,11 +38,8 @@ impl Passwords {
         let _permit = self.permits.acquire().await?;
         let matches = task::spawn_blocking(move || {
             // What is not a hash (accounts closed by hand have "!") matches no password.
-            PasswordHash::new(&stored).is_ok_and(|hash| {
-                Argon2::default()
-                    .verify_password(password.as_bytes(), &hash)
-                    .is_ok()
-            })
+            PasswordHash::new(&stored)
+                .is_ok_and(|hash| Argon2::default().verify_password(password.as_bytes(), &hash).is_ok())
         })
         .await
         .context("failed to verify a password")?;

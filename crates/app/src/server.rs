@@ -21,10 +21,7 @@ pub fn router(state: AppState) -> Router {
         .make_span_with(DefaultMakeSpan::new().level(Level::INFO))
         .on_response(DefaultOnResponse::new().level(Level::INFO));
 
-    routes::all()
-        .layer(sessions)
-        .layer(traces)
-        .with_state(state)
+    routes::all().layer(sessions).layer(traces).with_state(state)
 }
 
 /// Answers on `listener` until `shutdown` completes and the requests under way are answered.
@@ -40,10 +37,7 @@ pub async fn serve(
     let pool = state.pool.clone();
     tracing::info!(address = %listener.local_addr()?, "listening");
 
-    axum::serve(listener, router(state))
-        .with_graceful_shutdown(shutdown)
-        .await
-        .context("failed to serve")?;
+    axum::serve(listener, router(state)).with_graceful_shutdown(shutdown).await.context("failed to serve")?;
     pool.close().await;
     Ok(())
 }

@@ -12,34 +12,18 @@ use crate::Config;
 /// # Errors
 /// When the database cannot be reached, a migration fails, or the policy refuses to start.
 pub async fn migrate(config: &Config) -> anyhow::Result<()> {
-    let outcome =
-        rehearsal::startup::migrate(config.database_url.expose(), &MIGRATIONS, config.migrate)
-            .await
-            .context("failed to prepare the database schema")?;
+    let outcome = rehearsal::startup::migrate(config.database_url.expose(), &MIGRATIONS, config.migrate)
+        .await
+        .context("failed to prepare the database schema")?;
 
     let (current, applied, pending) = (outcome.current, outcome.applied, outcome.pending);
     let policy = config.migrate;
     if !pending.is_empty() {
-        tracing::warn!(
-            ?policy,
-            ?current,
-            ?applied,
-            ?pending,
-            "migrations left pending"
-        );
+        tracing::warn!(?policy, ?current, ?applied, ?pending, "migrations left pending");
     } else if applied.is_empty() {
-        tracing::info!(
-            ?policy,
-            ?current,
-            "database schema checked: nothing to apply"
-        );
+        tracing::info!(?policy, ?current, "database schema checked: nothing to apply");
     } else {
-        tracing::info!(
-            ?policy,
-            ?current,
-            ?applied,
-            "database schema brought up to date"
-        );
+        tracing::info!(?policy, ?current, ?applied, "database schema brought up to date");
     }
     Ok(())
 }

@@ -27,11 +27,7 @@ pub struct Credentials {
 
 /// The page a user belongs on.
 pub fn home(onboarding_completed: bool) -> &'static str {
-    if onboarding_completed {
-        "/dashboard"
-    } else {
-        "/onboarding"
-    }
+    if onboarding_completed { "/dashboard" } else { "/onboarding" }
 }
 
 /// Adds a user, or nothing if the e-mail address is taken. Whether the onboarding is open is left

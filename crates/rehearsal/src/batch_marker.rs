@@ -38,10 +38,37 @@ pub struct Marker {
 
 /// Aggregates of PostgreSQL: over a part of the rows they give a part of the answer.
 const AGGREGATES: &[&str] = &[
-    "array_agg", "avg", "bit_and", "bit_or", "bit_xor", "bool_and", "bool_or", "corr", "count", "covar_pop", "covar_samp",
-    "every", "json_agg", "json_object_agg", "jsonb_agg", "jsonb_object_agg", "max", "min", "mode", "percentile_cont",
-    "percentile_disc", "range_agg", "stddev", "stddev_pop", "stddev_samp", "string_agg", "sum", "var_pop", "var_samp",
-    "variance", "xmlagg",
+    "array_agg",
+    "avg",
+    "bit_and",
+    "bit_or",
+    "bit_xor",
+    "bool_and",
+    "bool_or",
+    "corr",
+    "count",
+    "covar_pop",
+    "covar_samp",
+    "every",
+    "json_agg",
+    "json_object_agg",
+    "jsonb_agg",
+    "jsonb_object_agg",
+    "max",
+    "min",
+    "mode",
+    "percentile_cont",
+    "percentile_disc",
+    "range_agg",
+    "stddev",
+    "stddev_pop",
+    "stddev_samp",
+    "string_agg",
+    "sum",
+    "var_pop",
+    "var_samp",
+    "variance",
+    "xmlagg",
 ];
 
 /// Parts of a SELECT whose result over a part of the rows is not a part of the result.
@@ -73,12 +100,20 @@ pub fn find(statement: &SyntaxNode) -> Result<Option<Marker>, Misplaced> {
         let Some((table, key)) = read(token.text()) else { continue };
         let offset = usize::from(token.text_range().start());
         let refuse = |what: &str, instead: &str| Misplaced { offset, what: what.into(), instead: instead.into() };
-        let next = tokens[index + 1..].iter().find(|next| !matches!(next.kind(), SyntaxKind::WHITESPACE | SyntaxKind::COMMENT));
+        let next = tokens[index + 1..]
+            .iter()
+            .find(|next| !matches!(next.kind(), SyntaxKind::WHITESPACE | SyntaxKind::COMMENT));
         let Some(marked) = next.filter(|next| next.kind() == SyntaxKind::TRUE_KW) else {
-            return Err(refuse("a batch marker that is not followed by TRUE", "write it as `/* batch: TABLE.KEY */ TRUE AND …`"));
+            return Err(refuse(
+                "a batch marker that is not followed by TRUE",
+                "write it as `/* batch: TABLE.KEY */ TRUE AND …`",
+            ));
         };
         if found.is_some() {
-            return Err(refuse("a second batch marker in one statement", "a statement is walked by one key: keep one marker"));
+            return Err(refuse(
+                "a second batch marker in one statement",
+                "a statement is walked by one key: keep one marker",
+            ));
         }
         let range = offset..usize::from(marked.text_range().end());
         found = Some(place(statement, marked, &table, key, range).map_err(|(what, instead)| refuse(&what, &instead))?);
@@ -99,7 +134,13 @@ fn refusal(what: impl Into<String>, instead: impl Into<String>) -> Refusal {
     (what.into(), instead.into())
 }
 
-fn place(statement: &SyntaxNode, marked: &SyntaxToken, table: &str, key: String, range: Range<usize>) -> Result<Marker, Refusal> {
+fn place(
+    statement: &SyntaxNode,
+    marked: &SyntaxToken,
+    table: &str,
+    key: String,
+    range: Range<usize>,
+) -> Result<Marker, Refusal> {
     if table.is_empty() || key.is_empty() {
         return Err(refusal("a batch marker without a table or a key", "write it as `/* batch: TABLE.KEY */ TRUE`"));
     }
@@ -116,7 +157,9 @@ fn place(statement: &SyntaxNode, marked: &SyntaxToken, table: &str, key: String,
         return of_target(statement, table, key, range);
     }
     let from_select = statement.kind() == SyntaxKind::INSERT
-        && owner.as_ref().is_some_and(|select| select.kind() == SyntaxKind::SELECT && select.parent().as_ref() == Some(statement));
+        && owner
+            .as_ref()
+            .is_some_and(|select| select.kind() == SyntaxKind::SELECT && select.parent().as_ref() == Some(statement));
     if let (true, Some(select)) = (from_select, &owner) {
         refuse_writing_with(statement)?;
         return of_source(statement, select, table, key, range);
@@ -156,11 +199,14 @@ fn moves_rows(statement: &SyntaxNode, writer: &SyntaxNode) -> bool {
     let clause = with_table.as_ref().and_then(SyntaxNode::parent);
     let select = statement.children().find(|child| child.kind() == SyntaxKind::SELECT);
     let (Some(with_table), Some(clause), Some(select)) = (with_table, clause, select) else { return false };
-    let name = with_table.children().find(|child| child.kind() == SyntaxKind::CTE_NAME).map(|name| folded(&text(&name)));
+    let name =
+        with_table.children().find(|child| child.kind() == SyntaxKind::CTE_NAME).map(|name| folded(&text(&name)));
     let read: Vec<String> = select
         .children()
         .filter(|child| child.kind() == SyntaxKind::FROM_CLAUSE)
-        .flat_map(|from| from.descendants().filter(|node| node.kind() == SyntaxKind::RELATION_NAME_REF).collect::<Vec<_>>())
+        .flat_map(|from| {
+            from.descendants().filter(|node| node.kind() == SyntaxKind::RELATION_NAME_REF).collect::<Vec<_>>()
+        })
         .map(|name| folded(&text(&name)))
         .collect();
     let writers = clause.descendants().filter(|node| WRITERS.contains(&node.kind())).count();
@@ -176,7 +222,10 @@ fn moves_rows(statement: &SyntaxNode, writer: &SyntaxNode) -> bool {
 fn refuse_writing_with(statement: &SyntaxNode) -> Result<(), Refusal> {
     let with = statement.children().find(|child| child.kind() == SyntaxKind::WITH_CLAUSE);
     if with.is_some_and(|with| with.descendants().any(|node| WRITERS.contains(&node.kind()))) {
-        return Err(refusal("a batch marker behind a WITH that writes: it would write once per batch", "make it a statement of its own"));
+        return Err(refusal(
+            "a batch marker behind a WITH that writes: it would write once per batch",
+            "make it a statement of its own",
+        ));
     }
     Ok(())
 }
@@ -197,9 +246,10 @@ fn of_target(statement: &SyntaxNode, table: &str, key: String, range: Range<usiz
         ));
     }
     let set = child(SyntaxKind::SET_CLAUSE);
-    let sets_key = set.iter().flat_map(SyntaxNode::descendants).any(|node| {
-        node.kind() == SyntaxKind::COLUMN_TARGET && folded(&text(&node)) == folded(&key)
-    });
+    let sets_key = set
+        .iter()
+        .flat_map(SyntaxNode::descendants)
+        .any(|node| node.kind() == SyntaxKind::COLUMN_TARGET && folded(&text(&node)) == folded(&key));
     if sets_key {
         return Err(refusal(
             format!("a batch by {key}, which the statement itself changes: rows would move on into batches to come"),
@@ -210,7 +260,13 @@ fn of_target(statement: &SyntaxNode, table: &str, key: String, range: Range<usiz
     Ok(Marker { table: name, qualifier, key, range, sweeps: true })
 }
 
-fn of_source(statement: &SyntaxNode, select: &SyntaxNode, table: &str, key: String, range: Range<usize>) -> Result<Marker, Refusal> {
+fn of_source(
+    statement: &SyntaxNode,
+    select: &SyntaxNode,
+    table: &str,
+    key: String,
+    range: Range<usize>,
+) -> Result<Marker, Refusal> {
     if has_whole_result(select) {
         return Err(refusal(
             "a batch marker in a SELECT with an aggregate, a window, DISTINCT, GROUP BY or LIMIT: each batch would give a result of its own",
@@ -218,17 +274,22 @@ fn of_source(statement: &SyntaxNode, select: &SyntaxNode, table: &str, key: Stri
         ));
     }
     let from = select.children().find(|child| child.kind() == SyntaxKind::FROM_CLAUSE);
-    let first = from.as_ref().and_then(|from| from.descendants().find(|node| node.kind() == SyntaxKind::RELATION_FROM_ITEM));
+    let first =
+        from.as_ref().and_then(|from| from.descendants().find(|node| node.kind() == SyntaxKind::RELATION_FROM_ITEM));
     let outer = [SyntaxKind::RIGHT_KW, SyntaxKind::FULL_KW];
-    let keeps_rows = from.as_ref().is_some_and(|from| !from.descendants_with_tokens().any(|node| outer.contains(&node.kind())));
+    let keeps_rows =
+        from.as_ref().is_some_and(|from| !from.descendants_with_tokens().any(|node| outer.contains(&node.kind())));
     let named = first.and_then(|item| {
         let name = item.children().find(|child| child.kind() == SyntaxKind::RELATION_NAME_REF)?;
         let alias = item.descendants().find(|node| node.kind() == SyntaxKind::TABLE_ALIAS).map(|alias| text(&alias));
         Some((text(&name), alias))
     });
-    let Some((name, alias)) = named.filter(|(name, alias)| keeps_rows && is_called(table, name, alias.as_deref())) else {
+    let Some((name, alias)) = named.filter(|(name, alias)| keeps_rows && is_called(table, name, alias.as_deref()))
+    else {
         return Err(refusal(
-            format!("a batch marker that names {table}, which is not the first table of FROM, or is joined by RIGHT or FULL"),
+            format!(
+                "a batch marker that names {table}, which is not the first table of FROM, or is joined by RIGHT or FULL"
+            ),
             "put the table that is walked first, and join the others to it",
         ));
     };
@@ -256,7 +317,8 @@ fn refuse_into_itself(statement: &SyntaxNode, walked: &str) -> Result<(), Refusa
 /// Whether the SELECT itself (and not a subquery of it) needs all of its rows at once.
 fn has_whole_result(select: &SyntaxNode) -> bool {
     select.descendants().any(|node| {
-        let own = node.ancestors().find(|above| above.kind() == SyntaxKind::SELECT).is_some_and(|above| above == *select);
+        let own =
+            node.ancestors().find(|above| above.kind() == SyntaxKind::SELECT).is_some_and(|above| above == *select);
         let aggregate = node.kind() == SyntaxKind::CALL_EXPR
             && node.first_child().is_some_and(|name| AGGREGATES.contains(&last_part(&text(&name)).as_str()));
         own && (aggregate || WHOLE_RESULT.contains(&node.kind()))
@@ -303,16 +365,41 @@ mod tests {
     fn what_cuts_into_independent_parts_is_taken() {
         for (sql, table, qualifier, sweeps) in [
             ("UPDATE users SET a = 1 WHERE /* batch: users.id */ TRUE", "users", "users", true),
-            ("UPDATE public.users SET a = 1 WHERE a IS NULL AND (/* batch: users.id */ TRUE AND b)", "public.users", "public.users", true),
-            ("UPDATE ONLY \"User\" AS u SET a = x.b FROM x WHERE /* batch: \"User\".id */ TRUE AND u.id = x.id", "\"User\"", "u", true),
+            (
+                "UPDATE public.users SET a = 1 WHERE a IS NULL AND (/* batch: users.id */ TRUE AND b)",
+                "public.users",
+                "public.users",
+                true,
+            ),
+            (
+                "UPDATE ONLY \"User\" AS u SET a = x.b FROM x WHERE /* batch: \"User\".id */ TRUE AND u.id = x.id",
+                "\"User\"",
+                "u",
+                true,
+            ),
             ("UPDATE t SET a = 1 WHERE /* batch: t.id */ TRUE AND a IS NULL AND (b OR c)", "t", "t", true),
             ("DELETE FROM t USING z WHERE /* batch: t.id */ TRUE AND z.id = t.z", "t", "t", true),
             ("WITH q AS (SELECT 1) DELETE FROM t WHERE /* batch: t.id */ TRUE", "t", "t", true),
-            ("WITH moved AS (DELETE FROM t WHERE n = 2 AND /* batch: t.k */ TRUE RETURNING k) INSERT INTO o SELECT k FROM moved", "t", "t", true),
-            ("INSERT INTO b SELECT lower(e.a), (SELECT count(*) FROM z) FROM ev e JOIN z ON true WHERE /* batch: ev.id */ TRUE", "ev", "e", false),
+            (
+                "WITH moved AS (DELETE FROM t WHERE n = 2 AND /* batch: t.k */ TRUE RETURNING k) INSERT INTO o SELECT k FROM moved",
+                "t",
+                "t",
+                true,
+            ),
+            (
+                "INSERT INTO b SELECT lower(e.a), (SELECT count(*) FROM z) FROM ev e JOIN z ON true WHERE /* batch: ev.id */ TRUE",
+                "ev",
+                "e",
+                false,
+            ),
         ] {
-            let found = marker(sql).unwrap_or_else(|wrong| panic!("{sql}: {wrong:?}")).unwrap_or_else(|| panic!("{sql}"));
-            assert_eq!((found.table.as_str(), found.qualifier.as_str(), found.sweeps), (table, qualifier, sweeps), "{sql}");
+            let found =
+                marker(sql).unwrap_or_else(|wrong| panic!("{sql}: {wrong:?}")).unwrap_or_else(|| panic!("{sql}"));
+            assert_eq!(
+                (found.table.as_str(), found.qualifier.as_str(), found.sweeps),
+                (table, qualifier, sweeps),
+                "{sql}"
+            );
             assert!(sql[found.range].ends_with("*/ TRUE"), "{sql}");
         }
     }

@@ -180,10 +180,7 @@ pub fn from_folder(folder: &Path) -> Result<Vec<Check>, CheckError> {
         for check in parse(&path, &text)? {
             if let Some(other) = checks.iter().find(|other| other.name == check.name) {
                 return Err(CheckError::Malformed {
-                    reason: format!(
-                        "the name `{}` is taken by {}:{}",
-                        check.name, other.path.display(), other.line
-                    ),
+                    reason: format!("the name `{}` is taken by {}:{}", check.name, other.path.display(), other.line),
                     path: check.path,
                     line: check.line,
                 });
@@ -232,9 +229,10 @@ pub fn parse(path: &Path, text: &str) -> Result<Vec<Check>, CheckError> {
         let in_header = check.sql.trim().is_empty();
         match key {
             "expect" if in_header => {
-                *expectation = Some(read_expectation(value).ok_or_else(|| {
-                    malformed(number, format!("`{value}` is not an expectation"))
-                })?);
+                *expectation = Some(
+                    read_expectation(value)
+                        .ok_or_else(|| malformed(number, format!("`{value}` is not an expectation")))?,
+                );
             }
             "severity" if in_header => {
                 check.severity = match value {
@@ -244,9 +242,7 @@ pub fn parse(path: &Path, text: &str) -> Result<Vec<Check>, CheckError> {
                 };
             }
             "since" | "until" if in_header => {
-                let version = value.parse().map_err(|_| {
-                    malformed(number, format!("`{value}` is not a version"))
-                })?;
+                let version = value.parse().map_err(|_| malformed(number, format!("`{value}` is not a version")))?;
                 if key == "since" {
                     check.since = Some(version);
                 } else {
@@ -267,9 +263,8 @@ pub fn parse(path: &Path, text: &str) -> Result<Vec<Check>, CheckError> {
             if check.sql.is_empty() {
                 return Err(malformed(check.line, format!("the check `{}` has no query", check.name)));
             }
-            check.expectation = expectation.ok_or_else(|| {
-                malformed(check.line, format!("the check `{}` has no `-- expect:`", check.name))
-            })?;
+            check.expectation = expectation
+                .ok_or_else(|| malformed(check.line, format!("the check `{}` has no `-- expect:`", check.name)))?;
             Ok(check)
         })
         .collect()

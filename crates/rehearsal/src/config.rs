@@ -234,7 +234,13 @@ impl Config {
         if let Some(table) = sqlx_history_table(root)? {
             config.history_table = table;
         }
-        for folder in [&mut config.migrations, &mut config.checks, &mut config.fixtures, &mut config.backup.to, &mut config.records.to] {
+        for folder in [
+            &mut config.migrations,
+            &mut config.checks,
+            &mut config.fixtures,
+            &mut config.backup.to,
+            &mut config.records.to,
+        ] {
             // A path in the file is meant from the workspace's root; messages keep it short there.
             if folder.is_relative() && root != Path::new(".") {
                 *folder = root.join(&*folder);
@@ -326,7 +332,8 @@ mod tests {
     #[test]
     fn a_wrong_key_is_told_with_its_line() {
         let root = tempfile::tempdir().expect("temporary folder");
-        std::fs::write(root.path().join(FILE_NAME), "default_target = \"x\"\n\n[backup]\nfolder = \"b\"\n").expect("written");
+        std::fs::write(root.path().join(FILE_NAME), "default_target = \"x\"\n\n[backup]\nfolder = \"b\"\n")
+            .expect("written");
         let error = Config::load(root.path(), None).expect_err("refused").to_string();
         assert!(error.contains("line 4: unknown field `folder`"), "{error}");
     }
@@ -337,10 +344,14 @@ mod tests {
         let text = "[targets.staging]\nprotected = true\n[targets.production]\nurl_env = \"PROD\"\n";
         std::fs::write(root.path().join(FILE_NAME), text).expect("written");
         let config = Config::load(root.path(), None).expect("loads");
-        let variable = |name: &str| config.target(name).map(|(variable, _)| variable).map_err(|error| error.to_string());
+        let variable =
+            |name: &str| config.target(name).map(|(variable, _)| variable).map_err(|error| error.to_string());
         assert_eq!(variable("dev"), Ok("DATABASE_URL".into()));
         assert_eq!(variable("staging"), Ok("STAGING_DATABASE_URL".into()));
         assert_eq!(variable("production"), Ok("PROD".into()));
-        assert_eq!(variable("prod"), Err("there is no target `prod`; rehearsal.toml knows: production, staging".into()));
+        assert_eq!(
+            variable("prod"),
+            Err("there is no target `prod`; rehearsal.toml knows: production, staging".into())
+        );
     }
 }

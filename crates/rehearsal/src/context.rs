@@ -15,12 +15,12 @@ use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::event::{Emitter, EventKind};
 use crate::postgres::contents::{Columns, Contents};
-use crate::postgres::{pooler, programs};
 use crate::postgres::schema::Schema;
 use crate::postgres::sequences::Sequences;
 use crate::postgres::session::Session;
 use crate::postgres::tools::{Invocation, ToolError, Tools, choose};
 use crate::postgres::version::Version;
+use crate::postgres::{pooler, programs};
 use crate::providers::scratch::Scratch;
 use crate::providers::{self, Choice, Request, Sandbox, docker};
 use crate::source::MigrationSet;
@@ -250,7 +250,9 @@ impl Context {
     pub async fn connect_to_read(&self, purpose: &str) -> Result<Session> {
         let target = self.target()?;
         match &self.sandbox {
-            Some(sandbox) if self.entered => Session::connect(&sandbox.database(target.database()), purpose, &self.cancel).await,
+            Some(sandbox) if self.entered => {
+                Session::connect(&sandbox.database(target.database()), purpose, &self.cancel).await
+            }
             _ => self.connect(purpose).await,
         }
     }
@@ -286,7 +288,8 @@ impl Context {
                 expected_bytes: bytes.unwrap_or(UNKNOWN_BYTES),
             };
             let sandbox =
-                providers::start(self.settings.provider, &request, &self.environment, &self.events, &self.cancel).await?;
+                providers::start(self.settings.provider, &request, &self.environment, &self.events, &self.cancel)
+                    .await?;
             self.sandbox = Some(sandbox);
         }
         self.sandbox.as_ref().ok_or_else(|| providers::SandboxError::None { reasons: Vec::new() }.into())
@@ -322,7 +325,8 @@ impl Context {
         if let Some(tools) = choose(&installations, server) {
             return Ok(tools);
         }
-        let mut found: Vec<String> = installations.iter().map(|installation| installation.version.to_string()).collect();
+        let mut found: Vec<String> =
+            installations.iter().map(|installation| installation.version.to_string()).collect();
         match self.tools_of_image(server).await {
             Ok(tools) if crate::postgres::tools::fits(tools.version(), server) => return Ok(tools),
             Ok(tools) => found.push(tools.describe()),

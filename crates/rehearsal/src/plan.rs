@@ -218,9 +218,9 @@ impl Refusal {
             Self::MigrationUnfinished { .. } => {
                 "run `cargo xtask migrate` with the same target: it goes on where it stopped".into()
             }
-            Self::NoDown { version } => format!(
-                "restore a backup (`cargo xtask restore`), or write a down file for version {version}"
-            ),
+            Self::NoDown { version } => {
+                format!("restore a backup (`cargo xtask restore`), or write a down file for version {version}")
+            }
             Self::UnknownVersion { .. } => "`cargo xtask status` lists the versions".into(),
             Self::TooManySteps { .. } => "`cargo xtask status` lists what is applied".into(),
             Self::Source(error) => error.hint(),
@@ -248,10 +248,7 @@ pub enum Back {
 fn validate(set: &MigrationSet, history: &History, notes: &mut Vec<String>) -> Result<(), Refusal> {
     for applied in history.iter() {
         let Some(migration) = set.get(applied.version) else {
-            return Err(Refusal::MissingFile {
-                version: applied.version,
-                description: applied.description.clone(),
-            });
+            return Err(Refusal::MissingFile { version: applied.version, description: applied.description.clone() });
         };
         // What stopped half-way may be mended behind the statements that are done.
         let mendable = !applied.success && history.journalled().is_some();
@@ -259,10 +256,7 @@ fn validate(set: &MigrationSet, history: &History, notes: &mut Vec<String>) -> R
             continue;
         }
         if !migration.differs_only_in_line_ends(&applied.checksum) {
-            return Err(Refusal::Edited {
-                version: applied.version,
-                path: migration.up.path.clone(),
-            });
+            return Err(Refusal::Edited { version: applied.version, path: migration.up.path.clone() });
         }
         notes.push(format!(
             "{} differs from what was applied in its line ends only; accepted",
@@ -280,10 +274,7 @@ fn planned(
 ) -> Result<PlannedFile, Refusal> {
     let source = match direction {
         Direction::Up => &migration.up,
-        Direction::Down => migration
-            .down
-            .as_ref()
-            .ok_or(Refusal::NoDown { version: migration.version })?,
+        Direction::Down => migration.down.as_ref().ok_or(Refusal::NoDown { version: migration.version })?,
     };
     let mut script = source.parsed()?.clone();
     if let Some(unfinished) = unfinished {
@@ -410,7 +401,8 @@ mod tests {
     fn set(versions: &[i64]) -> MigrationSet {
         let folder = tempfile::tempdir().expect("temporary folder");
         for version in versions {
-            std::fs::write(folder.path().join(format!("{version}_m.up.sql")), format!("select {version};")).expect("written");
+            std::fs::write(folder.path().join(format!("{version}_m.up.sql")), format!("select {version};"))
+                .expect("written");
             std::fs::write(folder.path().join(format!("{version}_m.down.sql")), "select 1;").expect("written");
         }
         MigrationSet::from_folder(folder.path()).expect("reads")

@@ -62,7 +62,9 @@ struct Place {
 impl Place {
     fn here() -> Self {
         let word = |text: Option<String>| {
-            text.map(|text| text.split_whitespace().collect::<String>()).filter(|text| !text.is_empty()).unwrap_or_else(|| UNKNOWN.into())
+            text.map(|text| text.split_whitespace().collect::<String>())
+                .filter(|text| !text.is_empty())
+                .unwrap_or_else(|| UNKNOWN.into())
         };
         Self {
             boot: word(fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()),

@@ -7,9 +7,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::context::{Observation, Seen};
-use crate::event::{
-    BackupDone, CheckDone, ErrorText, Event, EventKind, Level, Outcome, RunStarted, StatementDone,
-};
+use crate::event::{BackupDone, CheckDone, ErrorText, Event, EventKind, Level, Outcome, RunStarted, StatementDone};
 use crate::postgres::version::Version;
 
 /// Version of the record's format; it goes up when a field changes its meaning or goes away.

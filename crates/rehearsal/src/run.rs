@@ -8,9 +8,9 @@ use crate::event::{ErrorText, EventKind, MigrationDigest, Outcome, RunFinished, 
 use crate::postgres::schema::hex;
 use crate::providers::sandbox::Kept;
 use crate::source::Migration;
-use crate::target::{SANDBOX, Target};
 use crate::steps::up_to_date::UpToDate;
 use crate::steps::{Step, StepReport};
+use crate::target::{SANDBOX, Target};
 
 /// What is to be done, and under which name.
 pub struct Command {
@@ -65,7 +65,11 @@ pub async fn run(command: &Command, cx: &mut Context) -> Result<()> {
         tool: env!("CARGO_PKG_VERSION").into(),
         commit: cx.workspace.commit.clone(),
         migrations: cx.workspace.migrations.iter().map(digest).collect(),
-        steps: command.steps.iter().map(|step| StepName { name: step.name().into(), title: step.title().into() }).collect(),
+        steps: command
+            .steps
+            .iter()
+            .map(|step| StepName { name: step.name().into(), title: step.title().into() })
+            .collect(),
     }));
     let outcome = run_steps(command, cx).await;
     let kept = settle_sandbox(cx, outcome.is_err()).await;
@@ -133,7 +137,8 @@ async fn settle_sandbox(cx: &mut Context, failed: bool) -> Option<String> {
         sandbox.remove().await;
         return None;
     }
-    let database = cx.target().ok().filter(|target| target.name() == SANDBOX).map_or("postgres", Target::database).to_owned();
+    let database =
+        cx.target().ok().filter(|target| target.name() == SANDBOX).map_or("postgres", Target::database).to_owned();
     match sandbox.keep().await {
         Ok(kept) => kept.map(|Kept { connect, remove }| {
             format!("look at the sandbox with `{connect} {database}`, and remove it with `{remove}`")

@@ -148,13 +148,13 @@ impl MigrationSet {
     pub fn from_folder(folder: &Path) -> Result<Self, SourceError> {
         let unreadable = |reason: String| SourceError::Unreadable { folder: folder.into(), reason };
         let entries = std::fs::read_dir(folder).map_err(|error| unreadable(error.to_string()))?;
-        let resolved =
-            sqlx::migrate::resolve_blocking_with_config(folder, &ResolveConfig::new())
-                .map_err(|error| unreadable(error.to_string()))?;
+        let resolved = sqlx::migrate::resolve_blocking_with_config(folder, &ResolveConfig::new())
+            .map_err(|error| unreadable(error.to_string()))?;
         let canonical = folder.canonicalize().unwrap_or_else(|_| folder.into());
         // By name: all of them are in this one folder, and asking the system for each file's whole
         // path again took longer than reading them.
-        let read: BTreeSet<OsString> = resolved.iter().filter_map(|(_, path)| path.file_name().map(Into::into)).collect();
+        let read: BTreeSet<OsString> =
+            resolved.iter().filter_map(|(_, path)| path.file_name().map(Into::into)).collect();
         let mut set = Self::assemble(resolved.into_iter().map(|(migration, path)| {
             // sqlx canonicalises: messages speak of the folder as the user wrote it.
             let path = path.strip_prefix(&canonical).map_or(path.clone(), |name| folder.join(name));
@@ -185,9 +185,7 @@ impl MigrationSet {
         }))
     }
 
-    fn assemble(
-        files: impl Iterator<Item = (SqlxMigration, PathBuf)>,
-    ) -> Result<Self, SourceError> {
+    fn assemble(files: impl Iterator<Item = (SqlxMigration, PathBuf)>) -> Result<Self, SourceError> {
         let mut ups: BTreeMap<i64, Migration> = BTreeMap::new();
         let mut downs: BTreeMap<i64, Script> = BTreeMap::new();
         for (migration, path) in files {

@@ -57,11 +57,7 @@ pub struct StartupOutcome {
 /// # Errors
 /// When the URL cannot be used, the database cannot be reached, files and history disagree, or a
 /// statement fails.
-pub async fn migrate(
-    url: &str,
-    migrator: &Migrator,
-    policy: StartupPolicy,
-) -> Result<StartupOutcome> {
+pub async fn migrate(url: &str, migrator: &Migrator, policy: StartupPolicy) -> Result<StartupOutcome> {
     if policy == StartupPolicy::Off {
         return Ok(StartupOutcome::default());
     }
@@ -77,11 +73,8 @@ pub async fn migrate(
 /// What `sqlx.toml` and the program have told sqlx is kept, or refused: two readers of one history
 /// must agree on where it is and what it means.
 fn asks_for_nothing_else(migrator: &Migrator) -> Result<(), ConfigError> {
-    let asked = [
-        (migrator.ignore_missing, "ignore_missing"),
-        (migrator.no_tx, "no_tx"),
-        (!migrator.locking, "no locking"),
-    ];
+    let asked =
+        [(migrator.ignore_missing, "ignore_missing"), (migrator.no_tx, "no_tx"), (!migrator.locking, "no locking")];
     match asked.iter().find(|(asked, _)| *asked) {
         Some((_, setting)) => Err(ConfigError::Embedded { setting }),
         None => Ok(()),

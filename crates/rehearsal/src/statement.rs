@@ -238,12 +238,7 @@ fn refuse_unsupported(statement: &Stmt, path: &Path, line: usize) -> Result<(), 
         ),
         _ => return Ok(()),
     };
-    Err(SourceError::Unsupported {
-        path: path.into(),
-        line,
-        what: what.into(),
-        instead: instead.into(),
-    })
+    Err(SourceError::Unsupported { path: path.into(), line, what: what.into(), instead: instead.into() })
 }
 
 fn whole_database(node: &SyntaxNode) -> bool {
@@ -358,7 +353,9 @@ mod tests {
 
     #[test]
     fn a_batch_marker_is_found_with_its_place() {
-        let parsed = parsed("-- why\nUPDATE users SET a = true\nWHERE /* batch: users.id */ TRUE AND a IS NULL;\nANALYZE users;");
+        let parsed = parsed(
+            "-- why\nUPDATE users SET a = true\nWHERE /* batch: users.id */ TRUE AND a IS NULL;\nANALYZE users;",
+        );
         let Class::Batched(batch) = &parsed.statements[0].class else { panic!("not batched") };
         assert_eq!((batch.table.as_str(), batch.key.as_str()), ("users", "id"));
         assert_eq!(&parsed.statements[0].sql[batch.marker.clone()], "/* batch: users.id */ TRUE");
@@ -369,13 +366,21 @@ mod tests {
 
     #[test]
     fn concurrently_is_non_transactional_and_tells_its_names() {
-        let parsed = parsed("-- no-transaction\nCREATE UNIQUE INDEX CONCURRENTLY IF NOT EXISTS \"I x\" ON public.\"user\" (a);\ndrop index concurrently if exists s.i;\nvacuum users;");
+        let parsed = parsed(
+            "-- no-transaction\nCREATE UNIQUE INDEX CONCURRENTLY IF NOT EXISTS \"I x\" ON public.\"user\" (a);\ndrop index concurrently if exists s.i;\nvacuum users;",
+        );
         let classes: Vec<_> = parsed.statements.iter().map(|s| s.class.clone()).collect();
-        assert_eq!(classes, [
-            Class::NonTransactional(Action::CreateIndex { name: Some("\"I x\"".into()), table: "public.\"user\"".into() }),
-            Class::NonTransactional(Action::DropIndex { name: "s.i".into() }),
-            Class::NonTransactional(Action::Repeatable { waits: false }),
-        ]);
+        assert_eq!(
+            classes,
+            [
+                Class::NonTransactional(Action::CreateIndex {
+                    name: Some("\"I x\"".into()),
+                    table: "public.\"user\"".into()
+                }),
+                Class::NonTransactional(Action::DropIndex { name: "s.i".into() }),
+                Class::NonTransactional(Action::Repeatable { waits: false }),
+            ]
+        );
     }
 
     #[test]

@@ -92,7 +92,8 @@ impl TargetError {
     pub fn hint(&self) -> String {
         match self {
             Self::Malformed { .. } => {
-                "write it as postgres://user:password@host:5432/database, with special characters percent-encoded".into()
+                "write it as postgres://user:password@host:5432/database, with special characters percent-encoded"
+                    .into()
             }
             Self::NoUrl { variable, .. } => {
                 format!("set {variable}=postgres://user:password@host:5432/database")
@@ -114,10 +115,7 @@ impl Target {
     /// # Errors
     /// [`TargetError::Malformed`], which never repeats the URL.
     pub fn from_url(name: &str, url: &str) -> Result<Self, TargetError> {
-        let malformed = |reason: &str| TargetError::Malformed {
-            name: name.to_owned(),
-            reason: reason.to_owned(),
-        };
+        let malformed = |reason: &str| TargetError::Malformed { name: name.to_owned(), reason: reason.to_owned() };
         let parsed = Url::parse(url).map_err(|error| malformed(&error.to_string()))?;
         if !matches!(parsed.scheme(), "postgres" | "postgresql") {
             return Err(malformed("it does not start with postgres:// or postgresql://"));
@@ -126,8 +124,7 @@ impl Target {
         let mut port = parsed.port();
         let mut user = Some(decode(parsed.username())).filter(|user| !user.is_empty());
         let mut password = parsed.password().map(decode);
-        let mut database =
-            Some(decode(parsed.path().trim_start_matches('/'))).filter(|name| !name.is_empty());
+        let mut database = Some(decode(parsed.path().trim_start_matches('/'))).filter(|name| !name.is_empty());
         let mut parameters: Vec<(&'static str, String)> = Vec::new();
         let mut settings = Vec::new();
         let mut unknown = None;
@@ -313,7 +310,9 @@ impl Target {
                 "sslrootcert" => options.ssl_root_cert(value),
                 "sslcert" => options.ssl_client_cert(value),
                 "sslkey" => options.ssl_client_key(value),
-                parameters::STATEMENT_CACHE => value.parse().map_or(options.clone(), |size| options.statement_cache_capacity(size)),
+                parameters::STATEMENT_CACHE => {
+                    value.parse().map_or(options.clone(), |size| options.statement_cache_capacity(size))
+                }
                 _ => options,
             };
         }
@@ -338,10 +337,13 @@ impl Target {
     #[must_use]
     pub fn libpq_environment(&self, application_name: &str) -> Vec<(String, String)> {
         let mut environment = vec![
-            ("PGHOST".to_owned(), match &self.host {
-                Host::Tcp(host) => host.clone(),
-                Host::Socket(folder) => folder.display().to_string(),
-            }),
+            (
+                "PGHOST".to_owned(),
+                match &self.host {
+                    Host::Tcp(host) => host.clone(),
+                    Host::Socket(folder) => folder.display().to_string(),
+                },
+            ),
             ("PGPORT".to_owned(), self.port.to_string()),
             ("PGUSER".to_owned(), self.user.clone()),
             ("PGDATABASE".to_owned(), self.database.clone()),

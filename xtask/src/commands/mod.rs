@@ -32,7 +32,9 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Restore { backup, into } => restore::run(shell, backup, into).await,
         Command::Migrate { to, unsure } => migrate::run(shell.unsure(unsure), to).await,
         Command::Verify => verify::run(shell).await,
-        Command::Rollback { to, steps, unsure, sandbox } => rollback::run(shell.unsure(unsure), to, steps, &sandbox).await,
+        Command::Rollback { to, steps, unsure, sandbox } => {
+            rollback::run(shell.unsure(unsure), to, steps, &sandbox).await
+        }
         Command::Status => status::run(&shell).await,
         Command::Plan { to } => plan::run(&shell, to).await,
         Command::Sqlx { arguments } => sqlx::run(&shell, arguments).await,

@@ -14,9 +14,8 @@ pub async fn run(shell: Shell, backup: Option<PathBuf>, into: Option<String>) ->
         Some(backup) => backup,
         None => manifest::newest(&shell.config.backup.to, target.name()).map_err(rehearsal::Error::from)?,
     };
-    let into = into.unwrap_or_else(|| {
-        format!("{}_restored_{}", target.database(), rehearsal::run::timestamp().to_lowercase())
-    });
+    let into = into
+        .unwrap_or_else(|| format!("{}_restored_{}", target.database(), rehearsal::run::timestamp().to_lowercase()));
     let command = Command {
         name: "restore",
         target: target.to_string(),

@@ -15,7 +15,10 @@ pub async fn run(shell: &Shell, arguments: Vec<String>) -> anyhow::Result<()> {
     if let (Some(name), true, false) = (&target, takes_url, has_url) {
         let (variable, _) = shell.config.target(name).map_err(rehearsal::Error::from)?;
         let url = std::env::var(&variable).map_err(|_| {
-            exit::usage(format!("target `{name}` has no database URL: {variable} is not set"), format!("set {variable}"))
+            exit::usage(
+                format!("target `{name}` has no database URL: {variable} is not set"),
+                format!("set {variable}"),
+            )
         })?;
         arguments.extend(["--database-url".into(), url]);
     }

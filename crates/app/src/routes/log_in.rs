@@ -23,9 +23,7 @@ struct LoggedIn {
 }
 
 pub fn routes() -> Router<AppState> {
-    Router::new()
-        .route("/log-in", post(log_in))
-        .route("/log-out", post(log_out))
+    Router::new().route("/log-in", post(log_in)).route("/log-out", post(log_out))
 }
 
 async fn log_in(

@@ -22,10 +22,7 @@ async fn show(CurrentUser(user): CurrentUser) -> Response {
     Json(json!({ "page": "onboarding", "user": user })).into_response()
 }
 
-async fn complete(
-    State(state): State<AppState>,
-    CurrentUser(user): CurrentUser,
-) -> Result<Redirect, ApiError> {
+async fn complete(State(state): State<AppState>, CurrentUser(user): CurrentUser) -> Result<Redirect, ApiError> {
     users::complete_onboarding(&state.pool, user.id).await?;
     Ok(Redirect::to("/dashboard"))
 }

@@ -5,9 +5,7 @@ use axum::{Router, response::Redirect, routing::get};
 use crate::{AppState, session::CurrentUser, users};
 
 pub fn routes() -> Router<AppState> {
-    Router::new()
-        .route("/", get(start))
-        .route("/start", get(start))
+    Router::new().route("/", get(start)).route("/start", get(start))
 }
 
 async fn start(CurrentUser(user): CurrentUser) -> Redirect {

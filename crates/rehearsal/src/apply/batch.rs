@@ -74,11 +74,11 @@ impl Texts {
         );
         Self {
             first: with(&format!("({called} <= $1::text::{type_name})")),
-            between: with(&format!(
-                "({called} > $1::text::{type_name} AND {called} <= $2::text::{type_name})"
-            )),
+            between: with(&format!("({called} > $1::text::{type_name} AND {called} <= $2::text::{type_name})")),
             without_key: with(&format!("({called} IS NULL)")),
-            next_bound: format!("SELECT to_json(k) #>> '{{}}' FROM ({range} ORDER BY {qualified} OFFSET $3 LIMIT 1) batch"),
+            next_bound: format!(
+                "SELECT to_json(k) #>> '{{}}' FROM ({range} ORDER BY {qualified} OFFSET $3 LIMIT 1) batch"
+            ),
             last_bound: format!("SELECT to_json(k) #>> '{{}}' FROM ({range} ORDER BY {qualified} DESC LIMIT 1) batch"),
             // Not max(): there is none for uuid before PostgreSQL 18. Turned into text outside: an
             // ORDER BY beside that would sort the text, where 9 comes after 10. And by to_json, whose
@@ -128,7 +128,9 @@ pub(super) async fn run(
         if let Some(checkpoint) = &checkpoint {
             applier.events.info(format!(
                 "{}:{}: going on after {} = {checkpoint}, {rows} rows done before",
-                file.script.path.display(), statement.line, batch.key
+                file.script.path.display(),
+                statement.line,
+                batch.key
             ));
         }
     }
@@ -188,12 +190,7 @@ pub(super) async fn key(
     usable(key, file, statement, batch)
 }
 
-fn usable(
-    key: Option<KeyColumn>,
-    file: &PlannedFile,
-    statement: &Statement,
-    batch: &Batch,
-) -> Result<KeyColumn> {
+fn usable(key: Option<KeyColumn>, file: &PlannedFile, statement: &Statement, batch: &Batch) -> Result<KeyColumn> {
     let Batch { table, key: column, .. } = batch;
     let unsupported = |what: String, instead: String| SourceError::Unsupported {
         path: file.script.path.clone(),
@@ -224,12 +221,7 @@ async fn highest(applier: &mut Applier<'_>, texts: &Texts) -> Result<Option<Stri
 
 impl Walk<'_> {
     /// Batch after batch until `upper`.
-    async fn up_to(
-        &mut self,
-        applier: &mut Applier<'_>,
-        checkpoint: &mut Option<String>,
-        upper: &str,
-    ) -> Result<()> {
+    async fn up_to(&mut self, applier: &mut Applier<'_>, checkpoint: &mut Option<String>, upper: &str) -> Result<()> {
         let mut tries = Tries::new(applier.limits);
         loop {
             let began = Instant::now();
@@ -308,12 +300,7 @@ impl Walk<'_> {
         Ok(rows)
     }
 
-    async fn after_failure(
-        &mut self,
-        applier: &mut Applier<'_>,
-        stopped: Stopped,
-        tries: &mut Tries,
-    ) -> Result<()> {
+    async fn after_failure(&mut self, applier: &mut Applier<'_>, stopped: Stopped, tries: &mut Tries) -> Result<()> {
         if let Stopped::Failed(error) = &stopped {
             // When the connection is gone there is nothing to roll back, and this fails as well.
             let _ = applier.session.execute("ROLLBACK").await;
@@ -358,7 +345,9 @@ impl Walk<'_> {
 fn next_size(size: u64, took: Duration, budget: Duration, first: u64) -> u64 {
     let ratio = (budget.as_secs_f64() / took.as_secs_f64().max(0.001)).clamp(0.5, 2.0);
     #[expect(
-        clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss,
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        clippy::cast_precision_loss,
         reason = "a row count far below 2^52, times a number between 0.5 and 2"
     )]
     let next = (size as f64 * ratio) as u64;

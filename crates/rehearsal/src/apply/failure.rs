@@ -40,9 +40,8 @@ impl StatementError {
     /// Puts a failure at its place. `half_way` says that earlier statements of the file stay done.
     #[must_use]
     pub fn at(file: &PlannedFile, statement: &Statement, error: &sqlx::Error, half_way: bool) -> Self {
-        let database = error
-            .as_database_error()
-            .and_then(|error| error.try_downcast_ref::<sqlx::postgres::PgDatabaseError>());
+        let database =
+            error.as_database_error().and_then(|error| error.try_downcast_ref::<sqlx::postgres::PgDatabaseError>());
         let offset = match database.and_then(|error| error.position()) {
             // Counted in characters, from 1, in what was sent.
             Some(sqlx::postgres::PgErrorPosition::Original(position)) => {
@@ -119,13 +118,25 @@ impl StatementError {
             "the transaction was rolled back, nothing of this file was applied"
         };
         let advice = match self.sqlstate.as_deref() {
-            _ if self.connection_lost => Some("the connection was lost: look at the server's log, then run the same command again".to_owned()),
+            _ if self.connection_lost => {
+                Some("the connection was lost: look at the server's log, then run the same command again".to_owned())
+            }
             Some("42501") => Some("connect as the role that owns the object".to_owned()),
-            Some("42P01") => Some("the relation is not there: compare the database with `cargo xtask status`".to_owned()),
-            Some("42701" | "42P07" | "42710") => Some("it is there already: find out who made it before anything else".to_owned()),
-            Some("23505") => Some(format!("there are duplicates{}", self.detail.as_ref().map_or_else(String::new, |detail| format!(": {detail}")))),
+            Some("42P01") => {
+                Some("the relation is not there: compare the database with `cargo xtask status`".to_owned())
+            }
+            Some("42701" | "42P07" | "42710") => {
+                Some("it is there already: find out who made it before anything else".to_owned())
+            }
+            Some("23505") => Some(format!(
+                "there are duplicates{}",
+                self.detail.as_ref().map_or_else(String::new, |detail| format!(": {detail}"))
+            )),
             Some("23502" | "23503" | "23514") => self.detail.clone(),
-            Some("57014") => Some("it took longer than its time limit (`limits` in rehearsal.toml); batch it, or raise the limit".to_owned()),
+            Some("57014") => Some(
+                "it took longer than its time limit (`limits` in rehearsal.toml); batch it, or raise the limit"
+                    .to_owned(),
+            ),
             _ => self.server_hint.clone().or_else(|| self.detail.clone()),
         };
         advice.map_or_else(|| state.to_owned(), |advice| format!("{advice}; {state}"))

@@ -98,7 +98,13 @@ async fn attempt<'a>(
                 checksum: file.checksum.clone(),
             };
             let recorded = history::insert_and_commit(session, applier.history_table, &row, began.elapsed()).await;
-            recorded.map_err(|stopped| if history::speaks_of_it(applier.history_table, &stopped) { recording(stopped) } else { committing(stopped) })
+            recorded.map_err(|stopped| {
+                if history::speaks_of_it(applier.history_table, &stopped) {
+                    recording(stopped)
+                } else {
+                    committing(stopped)
+                }
+            })
         }
         Direction::Down => {
             history::delete(session, applier.history_table, file.version).await.map_err(recording)?;

@@ -32,7 +32,11 @@ pub(super) async fn run(
             Unsure::Ask => return Err(Box::new(StatementError::unsure(file, statement)).into()),
             Unsure::NotDone => {}
             Unsure::Done => {
-                applier.events.warn(format!("{}:{} is taken as done, as told", file.script.path.display(), statement.line));
+                applier.events.warn(format!(
+                    "{}:{} is taken as done, as told",
+                    file.script.path.display(),
+                    statement.line
+                ));
                 place.finish(applier.session, 0).await.map_err(journalling())?;
                 return Ok(Figures::of(0, 0));
             }
@@ -63,7 +67,12 @@ pub(super) async fn run(
     Ok(Figures::of(rows, 0))
 }
 
-async fn execute(applier: &mut Applier<'_>, statement: &Statement, action: &Action, begun: bool) -> Result<u64, Stopped> {
+async fn execute(
+    applier: &mut Applier<'_>,
+    statement: &Statement,
+    action: &Action,
+    begun: bool,
+) -> Result<u64, Stopped> {
     // CONCURRENTLY waits for other transactions by its nature, and blocks nobody meanwhile: the
     // budget is on the whole. Anything else must not make others queue behind it.
     let waits = match action {

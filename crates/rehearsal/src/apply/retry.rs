@@ -6,9 +6,9 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::limits::Limits;
+use crate::error::{Error, Result};
 use crate::event::Emitter;
 use crate::postgres::BusyError;
-use crate::error::{Error, Result};
 use crate::postgres::query::sqlstate;
 
 /// How much a lock timeout grows from one try to the next.

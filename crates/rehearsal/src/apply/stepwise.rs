@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use super::batch;
 use super::blockers::Watched;
 use super::failure::stopped_at;
-use super::outside;
 use super::file::Applier;
+use super::outside;
 use super::retry::{Tries, is_transient};
 use crate::error::Result;
 use crate::event::{EventKind, StatementDone, milliseconds};
@@ -66,9 +66,7 @@ pub(super) async fn run(applier: &mut Applier<'_>, file: &PlannedFile) -> Result
     }
     let table = applier.history_table;
     let closing = match file.direction {
-        Direction::Up => {
-            history::set_success(applier.session, table, file.version, true, Some(began.elapsed())).await
-        }
+        Direction::Up => history::set_success(applier.session, table, file.version, true, Some(began.elapsed())).await,
         Direction::Down => history::delete(applier.session, table, file.version).await,
     };
     closing.map_err(Stopped::doing(format!("record version {}", file.version)))
@@ -89,12 +87,11 @@ async fn open(applier: &mut Applier<'_>, file: &PlannedFile) -> Result<()> {
     let doing = || Stopped::doing(format!("record that version {} has begun", file.version));
     let session = &mut *applier.session;
     if file.resumes {
-        applier.events.info(format!(
-            "version {} stopped half-way; going on from the journal",
-            file.version
-        ));
+        applier.events.info(format!("version {} stopped half-way; going on from the journal", file.version));
         if file.direction == Direction::Up {
-            history::set_checksum(session, applier.history_table, file.version, &file.checksum).await.map_err(doing())?;
+            history::set_checksum(session, applier.history_table, file.version, &file.checksum)
+                .await
+                .map_err(doing())?;
         }
         return Ok(());
     }
@@ -110,9 +107,7 @@ async fn open(applier: &mut Applier<'_>, file: &PlannedFile) -> Result<()> {
             };
             history::insert(session, applier.history_table, &row, None).await
         }
-        Direction::Down => {
-            history::set_success(session, applier.history_table, file.version, false, None).await
-        }
+        Direction::Down => history::set_success(session, applier.history_table, file.version, false, None).await,
     }
     .map_err(doing())?;
     // The first statement's journal row comes with it: a history row that is not finished always has a
@@ -132,11 +127,7 @@ pub(super) fn place(file: &PlannedFile, statement: &Statement) -> Place {
     }
 }
 
-async fn run_statement(
-    applier: &mut Applier<'_>,
-    file: &PlannedFile,
-    statement: &Statement,
-) -> Result<Figures> {
+async fn run_statement(applier: &mut Applier<'_>, file: &PlannedFile, statement: &Statement) -> Result<Figures> {
     let place = place(file, statement);
     let doing = || Stopped::doing("read the journal");
     let entry = place.read(applier.session).await.map_err(doing())?;

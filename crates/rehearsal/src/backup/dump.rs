@@ -181,11 +181,7 @@ async fn observe(cx: &Context) -> Result<(Source, Snapshot)> {
     let mut snapshot = Snapshot::take(session).await?;
     let session = &mut snapshot.session;
     let overview = catalog::overview(session).await?;
-    // A history that is not there is found out by an error, which must not end the snapshot's transaction.
-    let in_snapshot = || Stopped::doing("read the migration history in the snapshot");
-    session.execute("SAVEPOINT history").await.map_err(in_snapshot())?;
     let history = History::read(session, &cx.workspace.config.history_table).await?;
-    session.execute("ROLLBACK TO SAVEPOINT history").await.map_err(in_snapshot())?;
     // Our own tables and sqlx's are in the dump as well.
     let tables = contents::all_tables(session).await?;
     let source = Source {
@@ -282,7 +278,9 @@ fn look_for_room(folder: &Path, database: u64) -> Result<&'static str> {
     let needed = database / EXPECTED_SHARE;
     if free < needed {
         let megabytes = |bytes: u64| bytes / 1_000_000;
-        return Err(BackupError::NoRoom { folder: folder.into(), free: megabytes(free), needed: megabytes(needed) }.into());
+        return Err(
+            BackupError::NoRoom { folder: folder.into(), free: megabytes(free), needed: megabytes(needed) }.into()
+        );
     }
     Ok(if free / PLAIN_ROOM > database { PLAIN } else { COMPRESSED })
 }

@@ -65,7 +65,9 @@ pub enum BackupError {
         missing: Vec<String>,
     },
     /// The server is older than what the backup was made from.
-    #[error("the backup is of PostgreSQL {backup}, and the server is {server}: a dump does not go back to an older major")]
+    #[error(
+        "the backup is of PostgreSQL {backup}, and the server is {server}: a dump does not go back to an older major"
+    )]
     Older {
         /// The backup's major.
         backup: u32,

@@ -206,7 +206,8 @@ pub fn table(dump: &Path, id: u64) -> Result<Fingerprint> {
     let plain = dump.join(format!("{id}.dat"));
     if compressed.is_file() {
         let file = File::open(&compressed).map_err(Error::io("read", &compressed))?;
-        return lines(MultiGzDecoder::new(BufReader::with_capacity(CHUNK, file))).map_err(Error::io("read", &compressed));
+        return lines(MultiGzDecoder::new(BufReader::with_capacity(CHUNK, file)))
+            .map_err(Error::io("read", &compressed));
     }
     let file = File::open(&plain).map_err(Error::io("read", &plain))?;
     lines(file).map_err(Error::io("read", &plain))
@@ -240,7 +241,8 @@ mod tests {
 
     #[test]
     fn names_with_blanks_are_told_apart() {
-        let names = [("public", "a"), ("public", "a b"), ("s x", "t")].map(|(schema, name)| TableName { schema: schema.into(), name: name.into() });
+        let names = [("public", "a"), ("public", "a b"), ("s x", "t")]
+            .map(|(schema, name)| TableName { schema: schema.into(), name: name.into() });
         let listing = ";\n; Archive\n12; 0 1 TABLE DATA public a b me\n13; 0 2 TABLE DATA public a me\n14; 1 3 TABLE public a me\n15; 0 9 TABLE DATA s x t the owner\n";
         let files = data_files(listing, names.iter());
         assert_eq!(files.values().copied().collect::<Vec<_>>(), [13, 12, 15]);
@@ -248,7 +250,8 @@ mod tests {
 
     #[test]
     fn the_end_marker_is_no_row() {
-        for (text, rows) in [("a\tb\nc\td\n\\.\n\n\n", 2), ("\\.\n\n\n", 0), ("\n\\.\n\n\n", 1), ("x\n\n\\.\n\n\n", 2)] {
+        for (text, rows) in [("a\tb\nc\td\n\\.\n\n\n", 2), ("\\.\n\n\n", 0), ("\n\\.\n\n\n", 1), ("x\n\n\\.\n\n\n", 2)]
+        {
             assert_eq!(lines(text.as_bytes()).expect("reads").rows, rows, "{text:?}");
         }
     }

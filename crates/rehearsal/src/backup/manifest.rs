@@ -147,7 +147,8 @@ impl Manifest {
     /// # Errors
     /// [`BackupError::Wrong`] with every one that stands elsewhere.
     pub fn check_sequences(&self, found: &Sequences) -> Result<(), BackupError> {
-        let differences = sequences::misplaced(self.sequences.iter().map(|entry| (&entry.name, &entry.position)), found);
+        let differences =
+            sequences::misplaced(self.sequences.iter().map(|entry| (&entry.name, &entry.position)), found);
         if differences.is_empty() { Ok(()) } else { Err(BackupError::Wrong { differences }) }
     }
 
@@ -171,7 +172,9 @@ impl Manifest {
 pub fn newest(folder: &Path, target: &str) -> Result<PathBuf, BackupError> {
     let of_target = folder.join(target);
     let mut complete: Vec<PathBuf> = std::fs::read_dir(&of_target)
-        .map(|entries| entries.filter_map(|entry| Some(entry.ok()?.path())).filter(|path| path.join(FILE_NAME).is_file()).collect())
+        .map(|entries| {
+            entries.filter_map(|entry| Some(entry.ok()?.path())).filter(|path| path.join(FILE_NAME).is_file()).collect()
+        })
         .unwrap_or_default();
     // Their names open with the time they were made at.
     complete.sort();

@@ -47,12 +47,7 @@ fn not_proven(error: Error) -> Error {
 
 /// Proves the dump in `folder`. The restored database stays in the sandbox, for a rehearsal to go on
 /// with, until the next proof.
-pub(super) async fn prove(
-    cx: &Context,
-    tools: &Tools,
-    folder: &Path,
-    source: &Source,
-) -> Result<Proven> {
+pub(super) async fn prove(cx: &Context, tools: &Tools, folder: &Path, source: &Source) -> Result<Proven> {
     let tables = &source.tables;
     let dump = folder.join(DUMP_FOLDER);
     let listing = list(cx, tools, &dump).await?;
@@ -63,7 +58,8 @@ pub(super) async fn prove(
     let sandbox = cx.running_sandbox().ok_or_else(|| BackupError::NotProven { reason: "no sandbox runs".into() })?;
     sandbox.drop_database(PROOF_DATABASE, &cancel).await.map_err(not_proven)?;
     sandbox.create_roles(&source.manifest.surroundings.roles, &cancel).await.map_err(not_proven)?;
-    let copy = sandbox.create_database(PROOF_DATABASE, Some(&source.manifest.encoding), &cancel).await.map_err(not_proven)?;
+    let copy =
+        sandbox.create_database(PROOF_DATABASE, Some(&source.manifest.encoding), &cancel).await.map_err(not_proven)?;
     let restoring = restore::run(tools, &dump, &copy, jobs, &cancel);
     // The dump is packed and read while it is restored; both are needed in any case. The contents are
     // read from what is kept, not from what is restored: what differs between the two is found.
@@ -90,25 +86,41 @@ pub(super) async fn prove(
 
 async fn list(cx: &Context, tools: &Tools, dump: &Path) -> Result<String> {
     let arguments = ["--list".to_owned(), dump.display().to_string()];
-    let invocation =
-        Invocation { program: "pg_restore", arguments: &arguments, target: cx.target()?, purpose: "list", folder: Some(dump) };
+    let invocation = Invocation {
+        program: "pg_restore",
+        arguments: &arguments,
+        target: cx.target()?,
+        purpose: "list",
+        folder: Some(dump),
+    };
     let output = tools.run(&invocation, &cx.cancel).await?;
     Ok(String::from_utf8_lossy(&output).into_owned())
 }
 
 /// Where the dump sets the sequences: its own entries, without the data around them.
 async fn positions(cx: &Context, tools: &Tools, folder: &Path, listing: &str) -> Result<Positions> {
-    let entries: String =
-        listing.lines().filter(|line| !line.starts_with(';') && line.contains(" SEQUENCE SET ")).flat_map(|line| [line, "\n"]).collect();
+    let entries: String = listing
+        .lines()
+        .filter(|line| !line.starts_with(';') && line.contains(" SEQUENCE SET "))
+        .flat_map(|line| [line, "\n"])
+        .collect();
     if entries.is_empty() {
         return Ok(Positions::new());
     }
     let file = folder.join(ENTRIES_FILE);
     std::fs::write(&file, entries).map_err(Error::io("write", &file))?;
-    let arguments =
-        ["--file=-".to_owned(), format!("--use-list={}", file.display()), folder.join(DUMP_FOLDER).display().to_string()];
-    let invocation =
-        Invocation { program: "pg_restore", arguments: &arguments, target: cx.target()?, purpose: "list", folder: Some(folder) };
+    let arguments = [
+        "--file=-".to_owned(),
+        format!("--use-list={}", file.display()),
+        folder.join(DUMP_FOLDER).display().to_string(),
+    ];
+    let invocation = Invocation {
+        program: "pg_restore",
+        arguments: &arguments,
+        target: cx.target()?,
+        purpose: "list",
+        folder: Some(folder),
+    };
     let output = tools.run(&invocation, &cx.cancel).await;
     std::fs::remove_file(&file).map_err(Error::io("remove", &file))?;
     Ok(sequences::in_script(&String::from_utf8_lossy(&output?)))
@@ -167,7 +179,8 @@ fn compare_sequences(source: &Sequences, dumped: &Positions, restored: &Sequence
         match dumped.get(name) {
             None => differences.push(format!("the sequence {name} is not in the dump")),
             Some(position) if !sequence.reaches(*position) => {
-                differences.push(format!("the sequence {name} stood at {} and is dumped at {position}", sequence.position));
+                differences
+                    .push(format!("the sequence {name} stood at {} and is dumped at {position}", sequence.position));
             }
             Some(_) => {}
         }

@@ -20,7 +20,12 @@ pub async fn run(tools: &Tools, dump: &Path, into: &Target, jobs: usize, cancel:
         format!("--dbname={}", into.database()),
         dump.display().to_string(),
     ];
-    let invocation =
-        Invocation { program: "pg_restore", arguments: &arguments, target: into, purpose: "restore", folder: Some(dump) };
+    let invocation = Invocation {
+        program: "pg_restore",
+        arguments: &arguments,
+        target: into,
+        purpose: "restore",
+        folder: Some(dump),
+    };
     tools.run(&invocation, cancel).await.map(drop)
 }

@@ -10,7 +10,8 @@ use crate::error::Result;
 use crate::target::Target;
 
 /// How the statements begin that name roles; pg_dump writes each on a line of its own.
-const STATEMENTS: &[&str] = &["ALTER ", "GRANT ", "REVOKE ", "CREATE POLICY ", "CREATE USER MAPPING ", "SET SESSION AUTHORIZATION "];
+const STATEMENTS: &[&str] =
+    &["ALTER ", "GRANT ", "REVOKE ", "CREATE POLICY ", "CREATE USER MAPPING ", "SET SESSION AUTHORIZATION "];
 
 /// The words behind which such a statement has its roles.
 const BEFORE_ROLES: &[&str] = &["TO", "FROM", "FOR", "ROLE", "AUTHORIZATION"];
@@ -20,7 +21,12 @@ const BEFORE_ROLES: &[&str] = &["TO", "FROM", "FOR", "ROLE", "AUTHORIZATION"];
 ///
 /// # Errors
 /// pg_restore's complaint.
-pub async fn roles(tools: &Tools, dump: &Path, target: &Target, cancel: &CancellationToken) -> Result<BTreeSet<String>> {
+pub async fn roles(
+    tools: &Tools,
+    dump: &Path,
+    target: &Target,
+    cancel: &CancellationToken,
+) -> Result<BTreeSet<String>> {
     // All but the rows: large objects have owners as well, and count as data for --schema-only.
     let arguments = [
         "--section=pre-data".to_owned(),
@@ -28,7 +34,8 @@ pub async fn roles(tools: &Tools, dump: &Path, target: &Target, cancel: &Cancell
         "--file=-".to_owned(),
         dump.display().to_string(),
     ];
-    let invocation = Invocation { program: "pg_restore", arguments: &arguments, target, purpose: "restore", folder: Some(dump) };
+    let invocation =
+        Invocation { program: "pg_restore", arguments: &arguments, target, purpose: "restore", folder: Some(dump) };
     let sql = tools.run(&invocation, cancel).await?;
     Ok(named_in(&String::from_utf8_lossy(&sql)))
 }
@@ -71,7 +78,8 @@ fn words(line: &str) -> Vec<String> {
 }
 
 fn end_of_quoted(text: &str) -> usize {
-    let mut quotes = text.char_indices().filter(|(_, character)| *character == '"').map(|(at, _)| at).skip(1).peekable();
+    let mut quotes =
+        text.char_indices().filter(|(_, character)| *character == '"').map(|(at, _)| at).skip(1).peekable();
     while let Some(at) = quotes.next() {
         // Two of them are one that belongs to the name.
         if quotes.next_if(|next| *next == at + 1).is_none() {
@@ -104,7 +112,9 @@ mod tests {
                    SET SESSION AUTHORIZATION grantor;\n\
                    COMMENT ON TABLE public.a IS 'TO nobody';\n";
         let names = named_in(sql);
-        for role in ["owner", "The \"Owner\" TO be", "reader", "maker", "taker", "gone", "one", "Two", "mapped", "grantor"] {
+        for role in
+            ["owner", "The \"Owner\" TO be", "reader", "maker", "taker", "gone", "one", "Two", "mapped", "grantor"]
+        {
             assert!(names.contains(role), "{role}: {names:?}");
         }
         for other in ["nobody", "them\" OWNER", "public", "p"] {

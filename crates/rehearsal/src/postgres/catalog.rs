@@ -121,7 +121,11 @@ pub async fn key_column(session: &mut Session, table: &str, key: &str) -> Result
             type_name: row.get(0),
             nullable: row.get(1),
             // -1 means: never counted.
-            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "an estimate, checked for its sign")]
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "an estimate, checked for its sign"
+            )]
             estimated_rows: (tuples > 0.0).then_some(tuples as u64),
             indexed: row.get(3),
         }
@@ -190,9 +194,9 @@ pub async fn overview(session: &mut Session) -> Result<Overview> {
                             AND pg_has_role(c.relowner, 'USAGE'))))",
     );
     let rows = session.fetch_bound(query).await.map_err(Stopped::doing("look at the database"))?;
-    let row = rows.first().ok_or_else(|| {
-        Stopped::doing("look at the database")(Stopped::Failed(sqlx::Error::RowNotFound))
-    })?;
+    let row = rows
+        .first()
+        .ok_or_else(|| Stopped::doing("look at the database")(Stopped::Failed(sqlx::Error::RowNotFound)))?;
     Ok(Overview {
         size: u64::try_from(row.get::<i64, _>(0)).unwrap_or_default(),
         schema: row.get(1),

@@ -63,9 +63,7 @@ impl ConnectError {
         match (error, sqlstate(error).as_deref()) {
             (_, Some("28P01" | "28000")) => Self::NotAllowed { address, reason },
             (_, Some("3D000")) => Self::NoDatabase { address, reason },
-            (_, Some(code)) if code.starts_with("53") || code.starts_with("57P") => {
-                Self::NotNow { address, reason }
-            }
+            (_, Some(code)) if code.starts_with("53") || code.starts_with("57P") => Self::NotNow { address, reason },
             (_, Some("42501")) => Self::NotAllowed { address, reason },
             (sqlx::Error::Io(_) | sqlx::Error::Protocol(_), _) => Self::Unreachable { address, reason },
             _ => Self::Settings { address, reason },
@@ -89,11 +87,10 @@ impl ConnectError {
                 "check host and port, and that the server is up; then run the same command again".into()
             }
             Self::NotAllowed { .. } => {
-                "check user and password in the URL (percent-encode special characters) and the server's pg_hba.conf".into()
+                "check user and password in the URL (percent-encode special characters) and the server's pg_hba.conf"
+                    .into()
             }
-            Self::NoDatabase { .. } => {
-                "check the database's name; a database is never created by itself".into()
-            }
+            Self::NoDatabase { .. } => "check the database's name; a database is never created by itself".into(),
             Self::NotNow { .. } => "wait a moment and run the same command again".into(),
             Self::Settings { .. } => "check sslmode and the certificates in the URL".into(),
         }

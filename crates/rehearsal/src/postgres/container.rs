@@ -27,13 +27,10 @@ pub(super) async fn run(
     environment: Vec<(String, String)>,
     cancel: &CancellationToken,
 ) -> Result<Vec<u8>> {
-    let start = |reason: String| ToolError::Start {
-        program: format!("{} (image {image})", invocation.program),
-        reason,
-    };
-    let docker = testcontainers::core::client::docker_client_instance()
-        .await
-        .map_err(|error| start(error.to_string()))?;
+    let start =
+        |reason: String| ToolError::Start { program: format!("{} (image {image})", invocation.program), reason };
+    let docker =
+        testcontainers::core::client::docker_client_instance().await.map_err(|error| start(error.to_string()))?;
     let binds = invocation.folder.map(|folder| vec![format!("{0}:{0}", folder.display())]);
     let (uid, gid) = (rustix::process::getuid().as_raw(), rustix::process::getgid().as_raw());
     let owner = crate::process::identity();
@@ -44,17 +41,10 @@ pub(super) async fn run(
         cmd: Some(invocation.arguments.to_vec()),
         env: Some(environment.into_iter().map(|(key, value)| format!("{key}={value}")).collect()),
         user: Some(format!("{uid}:{gid}")),
-        host_config: Some(HostConfig {
-            binds,
-            network_mode: Some("host".into()),
-            ..HostConfig::default()
-        }),
+        host_config: Some(HostConfig { binds, network_mode: Some("host".into()), ..HostConfig::default() }),
         ..ContainerCreateBody::default()
     };
-    let created = docker
-        .create_container(None, body)
-        .await
-        .map_err(|error| start(error.to_string()))?;
+    let created = docker.create_container(None, body).await.map_err(|error| start(error.to_string()))?;
     let outcome = tokio::select! {
         outcome = wait(&docker, &created.id) => outcome.map_err(|error| start(error.to_string())),
         () = cancel.cancelled() => {
@@ -74,10 +64,7 @@ pub(super) async fn run(
     .into())
 }
 
-async fn wait(
-    docker: &Docker,
-    id: &str,
-) -> Result<(Vec<u8>, Vec<u8>, i64), testcontainers::bollard::errors::Error> {
+async fn wait(docker: &Docker, id: &str) -> Result<(Vec<u8>, Vec<u8>, i64), testcontainers::bollard::errors::Error> {
     use testcontainers::bollard::container::LogOutput;
     use testcontainers::bollard::errors::Error as EngineError;
 

@@ -109,10 +109,7 @@ pub async fn read_all(session: &mut Session, wanted: &Columns) -> Result<Content
         let list = if list.is_empty() { String::new() } else { format!(" ({})", list.join(", ")) };
         let copy = format!("COPY {}{list} TO STDOUT", qualified(&table.schema, &table.name));
         let mut lines = Lines::default();
-        session
-            .copy_out(&copy, |chunk| lines.feed(chunk))
-            .await
-            .map_err(Stopped::doing(format!("read {table}")))?;
+        session.copy_out(&copy, |chunk| lines.feed(chunk)).await.map_err(Stopped::doing(format!("read {table}")))?;
         contents.insert(table.clone(), lines.fingerprint);
     }
     session.execute("COMMIT").await.map_err(Stopped::doing("end reading the tables"))?;

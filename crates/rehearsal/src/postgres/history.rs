@@ -5,8 +5,8 @@ use std::time::Duration;
 use sqlx::migrate::{Migrate, MigrateError};
 use sqlx::postgres::PgQueryResult;
 
-use super::journal::{self, Unfinished};
 use super::identifier::literal;
+use super::journal::{self, Unfinished};
 use super::query::{QueryError, Stopped, sqlstate};
 use super::schema::hex;
 use super::session::{Session, TextRow};
@@ -49,7 +49,8 @@ impl Applied {
 
 /// The bytes that `encode(…, 'hex')` wrote.
 fn unhex(text: &str) -> Vec<u8> {
-    let digit = |digit: u8| char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok()).unwrap_or_default();
+    let digit =
+        |digit: u8| char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok()).unwrap_or_default();
     text.as_bytes().chunks_exact(2).map(|pair| digit(pair[0]) << 4 | digit(pair[1])).collect()
 }
 
@@ -81,10 +82,13 @@ impl History {
     /// # Errors
     /// When it cannot be read.
     pub async fn look(session: &mut Session, table: &str) -> Result<Self> {
-        let select = format!("SELECT version, description, success, encode(checksum, 'hex') FROM {table} ORDER BY version");
+        let select =
+            format!("SELECT version, description, success, encode(checksum, 'hex') FROM {table} ORDER BY version");
         let rows = match session.fetch_text(&select, usize::MAX).await {
             Ok(found) => found.rows,
-            Err(Stopped::Failed(error)) if sqlstate(&error).as_deref() == Some(UNDEFINED_TABLE) => return Ok(Self::default()),
+            Err(Stopped::Failed(error)) if sqlstate(&error).as_deref() == Some(UNDEFINED_TABLE) => {
+                return Ok(Self::default());
+            }
             Err(stopped) => return Err(Stopped::doing(READING)(stopped)),
         };
         let rows = rows.into_iter().map(Applied::from_text).collect();
@@ -143,9 +147,7 @@ impl History {
 pub async fn ensure_table(session: &mut Session, table: &str) -> Result<()> {
     match session.connection().ensure_migrations_table(table).await {
         Ok(()) => Ok(()),
-        Err(MigrateError::Execute(source)) => {
-            Err(QueryError { doing: format!("create {table}"), source }.into())
-        }
+        Err(MigrateError::Execute(source)) => Err(QueryError { doing: format!("create {table}"), source }.into()),
         Err(other) => Err(Error::from(QueryError {
             doing: format!("create {table}"),
             source: sqlx::Error::Protocol(other.to_string()),
@@ -182,7 +184,12 @@ pub async fn insert(
 ///
 /// # Errors
 /// The server's, of either; [`speaks_of_it`] tells them apart.
-pub async fn insert_and_commit(session: &mut Session, table: &str, applied: &Applied, took: Duration) -> Result<(), Stopped> {
+pub async fn insert_and_commit(
+    session: &mut Session,
+    table: &str,
+    applied: &Applied,
+    took: Duration,
+) -> Result<(), Stopped> {
     let Applied { version, description, success, checksum } = applied;
     let (description, checksum) = (literal(description), literal(&hex(checksum)));
     let nanoseconds = i64::try_from(took.as_nanos()).unwrap_or(i64::MAX);
@@ -200,7 +207,8 @@ pub fn speaks_of_it(table: &str, stopped: &Stopped) -> bool {
     let Some(error) = error.as_database_error() else { return true };
     // Class 42: the table is not there, or may not be written. What was put off until the commit, a
     // constraint or a trigger, names its own table or none.
-    error.table() == Some(table.rsplit('.').next().unwrap_or(table)) || error.code().is_some_and(|code| code.starts_with("42"))
+    error.table() == Some(table.rsplit('.').next().unwrap_or(table))
+        || error.code().is_some_and(|code| code.starts_with("42"))
 }
 
 /// Marks a recorded version as finished, or as begun again.
@@ -214,12 +222,10 @@ pub async fn set_success(
     success: bool,
     execution_time: Option<Duration>,
 ) -> Result<(), Stopped> {
-    let update = format!(
-        "UPDATE {table} SET success = $2, execution_time = coalesce($3, execution_time) WHERE version = $1"
-    );
+    let update =
+        format!("UPDATE {table} SET success = $2, execution_time = coalesce($3, execution_time) WHERE version = $1");
     let nanoseconds = execution_time.map(|time| i64::try_from(time.as_nanos()).unwrap_or(i64::MAX));
-    let query =
-        sqlx::query(sqlx::AssertSqlSafe(update)).bind(version).bind(success).bind(nanoseconds);
+    let query = sqlx::query(sqlx::AssertSqlSafe(update)).bind(version).bind(success).bind(nanoseconds);
     exactly_one(session.execute_bound(query).await?, version)
 }
 

@@ -3,8 +3,8 @@
 pub mod archive;
 pub mod catalog;
 pub mod connect;
-pub mod contents;
 pub(crate) mod container;
+pub mod contents;
 pub mod history;
 pub mod identifier;
 pub mod journal;

@@ -182,8 +182,10 @@ mod tests {
 
     #[test]
     fn options_are_read_as_the_server_reads_them_and_written_back() {
-        let settings = read_options(r"-c search_path=a\ b,c  -cgeqo=off --work-mem=4MB -c x.y=1\\2").expect("they are read");
-        let settings: Vec<(&str, &str)> = settings.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        let settings =
+            read_options(r"-c search_path=a\ b,c  -cgeqo=off --work-mem=4MB -c x.y=1\\2").expect("they are read");
+        let settings: Vec<(&str, &str)> =
+            settings.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         assert_eq!(settings, [("search_path", "a b,c"), ("geqo", "off"), ("work_mem", "4MB"), ("x.y", r"1\2")]);
         let text = write_options(settings.iter().copied());
         assert_eq!(text, r"-c search_path=a\ b,c -c geqo=off -c work_mem=4MB -c x.y=1\\2");

@@ -32,6 +32,9 @@ pub async fn refuse(session: &mut Session, target: &Target, cancel: &Cancellatio
 }
 
 async fn pid(session: &mut Session) -> Result<Option<String>> {
-    let rows = session.fetch_text("SELECT pg_backend_pid()", 1).await.map_err(Stopped::doing("look for a connection pooler"))?;
+    let rows = session
+        .fetch_text("SELECT pg_backend_pid()", 1)
+        .await
+        .map_err(Stopped::doing("look for a connection pooler"))?;
     Ok(rows.rows.into_iter().next().and_then(|mut row| row.swap_remove(0)))
 }

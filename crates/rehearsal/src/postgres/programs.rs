@@ -93,9 +93,7 @@ fn expand(pattern: &str) -> Vec<PathBuf> {
                 .flat_map(|entries| entries.filter_map(|entry| Some(entry.ok()?.path())))
                 .filter(|path| {
                     path.file_name().and_then(|name| name.to_str()).is_some_and(|name| {
-                        name.len() >= before.len() + after.len()
-                            && name.starts_with(before)
-                            && name.ends_with(after)
+                        name.len() >= before.len() + after.len() && name.starts_with(before) && name.ends_with(after)
                     })
                 })
                 .collect(),

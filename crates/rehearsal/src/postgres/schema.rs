@@ -21,12 +21,7 @@ impl Schema {
     ///
     /// # Errors
     /// When pg_dump fails.
-    pub async fn read(
-        tools: &Tools,
-        target: &Target,
-        history_table: &str,
-        cancel: &CancellationToken,
-    ) -> Result<Self> {
+    pub async fn read(tools: &Tools, target: &Target, history_table: &str, cancel: &CancellationToken) -> Result<Self> {
         let arguments = [
             "--schema-only".to_owned(),
             "--no-password".into(),
@@ -34,7 +29,8 @@ impl Schema {
             format!("--exclude-table={history_table}"),
             "--lock-wait-timeout=10s".into(),
         ];
-        let invocation = Invocation { program: "pg_dump", arguments: &arguments, target, purpose: "schema", folder: None };
+        let invocation =
+            Invocation { program: "pg_dump", arguments: &arguments, target, purpose: "schema", folder: None };
         let output = tools.run(&invocation, cancel).await?;
         Ok(Self::parse(&String::from_utf8_lossy(&output)))
     }

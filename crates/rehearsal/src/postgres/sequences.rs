@@ -92,7 +92,8 @@ pub async fn read(session: &mut Session, without_schema: Option<&str>) -> Result
             let mut values = values.into_iter().map(Option::unwrap_or_default);
             let mut next = || values.next().unwrap_or_default();
             let name = TableName { schema: next(), name: next() };
-            let Some(row) = some.iter().find(|row| row.get::<String, _>(0) == name.schema && row.get::<String, _>(1) == name.name)
+            let Some(row) =
+                some.iter().find(|row| row.get::<String, _>(0) == name.schema && row.get::<String, _>(1) == name.name)
             else {
                 continue;
             };
@@ -184,7 +185,8 @@ mod tests {
     fn what_a_dump_sets_is_read() {
         let script = "SET x = 1;\nSELECT pg_catalog.setval('public.s', 2, true);\n\n\
                       SELECT pg_catalog.setval('\"Other S\".\"it''s \"\"a.b\"\"\"', -7, false);\n";
-        let found: Vec<String> = in_script(script).iter().map(|(name, position)| format!("{name} {position}")).collect();
+        let found: Vec<String> =
+            in_script(script).iter().map(|(name, position)| format!("{name} {position}")).collect();
         assert_eq!(found, ["Other S.it's \"a.b\" -7 (not given yet)", "public.s 2"]);
     }
 

@@ -47,9 +47,7 @@ impl Session {
     /// # Errors
     /// [`ConnectError`], or [`Error::Interrupted`].
     pub async fn connect(target: &Target, purpose: &str, cancel: &CancellationToken) -> Result<Self> {
-        let options = target
-            .connect_options(&format!("rehearsal/{purpose}"))
-            .disable_statement_logging();
+        let options = target.connect_options(&format!("rehearsal/{purpose}")).disable_statement_logging();
         let address = target.address();
         let opened = tokio::select! {
             opened = tokio::time::timeout(CONNECT_TIMEOUT, options.connect()) => opened,
@@ -76,11 +74,7 @@ impl Session {
         let text = |index| text_value(&row, index).unwrap_or_default();
         Ok(Self {
             connection,
-            stop: Stop {
-                target: target.clone(),
-                pid: text(0).parse().unwrap_or_default(),
-                cancel: cancel.clone(),
-            },
+            stop: Stop { target: target.clone(), pid: text(0).parse().unwrap_or_default(), cancel: cancel.clone() },
             version: Version::from_number(text(1).parse().unwrap_or_default()),
             in_recovery: text(2) == "t",
         })
@@ -254,10 +248,7 @@ fn text_value(row: &PgRow, index: usize) -> Option<String> {
 }
 
 impl Stop {
-    async fn guard<T>(
-        &self,
-        work: impl Future<Output = Result<T, sqlx::Error>>,
-    ) -> Result<T, Stopped> {
+    async fn guard<T>(&self, work: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, Stopped> {
         if self.cancel.is_cancelled() {
             return Err(Stopped::Interrupted);
         }

@@ -11,9 +11,9 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::process::Command;
 use tokio_util::sync::CancellationToken;
 
-use super::{container, parameters};
 use super::programs::Installation;
 use super::version::Version;
+use super::{container, parameters};
 use crate::error::{Error, Kind, Result};
 use crate::target::Target;
 
@@ -105,7 +105,8 @@ impl ToolError {
             ),
             Self::Start { .. } => "check that the file may be executed".into(),
             Self::Failed { complaint, .. } if complaint.contains("No space left on device") => {
-                "free some disk space, or put backups elsewhere (`backup.to` in rehearsal.toml), and run it again".into()
+                "free some disk space, or put backups elsewhere (`backup.to` in rehearsal.toml), and run it again"
+                    .into()
             }
             Self::Failed { complaint, .. } if complaint.contains("permission denied") => {
                 "connect as a role that may read every table (pg_read_all_data, or the owner)".into()
@@ -180,10 +181,8 @@ async fn run_here(
     environment: Vec<(String, String)>,
     cancel: &CancellationToken,
 ) -> Result<Vec<u8>> {
-    let start = |error: std::io::Error| ToolError::Start {
-        program: program.display().to_string(),
-        reason: error.to_string(),
-    };
+    let start =
+        |error: std::io::Error| ToolError::Start { program: program.display().to_string(), reason: error.to_string() };
     let mut command = Command::new(&program);
     for variable in parameters::not_inherited(invocation.target.is_ours()) {
         command.env_remove(variable);

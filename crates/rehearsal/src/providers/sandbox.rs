@@ -84,11 +84,16 @@ impl Sandbox {
     ///
     /// # Errors
     /// The server's.
-    pub async fn create_database(&self, name: &str, encoding: Option<&str>, cancel: &CancellationToken) -> Result<Target> {
+    pub async fn create_database(
+        &self,
+        name: &str,
+        encoding: Option<&str>,
+        cancel: &CancellationToken,
+    ) -> Result<Target> {
         let mut session = Session::connect(&self.server, "sandbox", cancel).await?;
-        let encoding = encoding.filter(|encoding| *encoding != "UTF8").map_or_else(String::new, |encoding| {
-            format!(" ENCODING {} LOCALE 'C'", literal(encoding))
-        });
+        let encoding = encoding
+            .filter(|encoding| *encoding != "UTF8")
+            .map_or_else(String::new, |encoding| format!(" ENCODING {} LOCALE 'C'", literal(encoding)));
         let sql = format!("CREATE DATABASE {} TEMPLATE template0{encoding}", quote(name));
         session.execute(&sql).await.map_err(Stopped::doing("create a database in the sandbox"))?;
         session.close().await;
@@ -122,7 +127,11 @@ impl Sandbox {
         }
         for role in missing() {
             // A hosted server has roles of its maker's, which a fresh one lacks.
-            for group in role.member_of.iter().filter(|group| group.starts_with("pg_") || roles.iter().any(|role| role.name == **group)) {
+            for group in role
+                .member_of
+                .iter()
+                .filter(|group| group.starts_with("pg_") || roles.iter().any(|role| role.name == **group))
+            {
                 let sql = format!("GRANT {} TO {}", quote(group), quote(&role.name));
                 session.execute(&sql).await.map_err(doing())?;
             }
@@ -144,10 +153,14 @@ impl Sandbox {
         cancel: &CancellationToken,
     ) -> Result<(Target, Vec<String>)> {
         let mut session = Session::connect(&self.server, "sandbox", cancel).await?;
-        let password = self.server.password().map_or_else(String::new, |password| format!(" PASSWORD {}", literal(password)));
+        let password =
+            self.server.password().map_or_else(String::new, |password| format!(" PASSWORD {}", literal(password)));
         let who = original.migrating_role();
         let (role, database_name) = (quote(who), quote(database));
-        let mut sql = format!("ALTER ROLE {role} LOGIN{password}; ALTER DATABASE {database_name} OWNER TO {};", quote(&original.owner));
+        let mut sql = format!(
+            "ALTER ROLE {role} LOGIN{password}; ALTER DATABASE {database_name} OWNER TO {};",
+            quote(&original.owner)
+        );
         if original.may_create_schema && who == original.role {
             sql.push_str(&format!("GRANT CREATE ON DATABASE {database_name} TO {role}"));
         }

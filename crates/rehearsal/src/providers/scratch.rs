@@ -20,7 +20,10 @@ impl Scratch {
     pub fn create(base: &Path) -> Result<Self> {
         // Whatever provider the killed runs had.
         sweep::folders(&[base]);
-        let folder = tempfile::Builder::new().prefix(FOLDER_PREFIX).tempdir_in(base).map_err(Error::io("create a folder in", base))?;
+        let folder = tempfile::Builder::new()
+            .prefix(FOLDER_PREFIX)
+            .tempdir_in(base)
+            .map_err(Error::io("create a folder in", base))?;
         sweep::claim(folder.path())?;
         Ok(Self { folder })
     }

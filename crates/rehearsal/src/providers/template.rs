@@ -27,7 +27,12 @@ const INITDB: &[&str] = &[
 ];
 
 /// Gives the template's folder, making it if it is not there. `scratch` is where it is made.
-pub(super) fn ensure(installation: &Installation, cache: &Path, scratch: &Path, account: Option<&Account>) -> Result<PathBuf> {
+pub(super) fn ensure(
+    installation: &Installation,
+    cache: &Path,
+    scratch: &Path,
+    account: Option<&Account>,
+) -> Result<PathBuf> {
     let place = hex(&Sha256::digest(installation.folder.as_os_str().as_encoded_bytes()));
     let template = cache.join("templates").join(format!("{}-{GENERATION}-{}", installation.version, &place[..8]));
     if template.join("PG_VERSION").is_file() {
@@ -35,7 +40,10 @@ pub(super) fn ensure(installation: &Installation, cache: &Path, scratch: &Path, 
     }
     let parent = cache.join("templates");
     fs::create_dir_all(&parent).map_err(Error::io("create", &parent))?;
-    let work = tempfile::Builder::new().prefix("rehearsal-initdb-").tempdir_in(scratch).map_err(Error::io("create a folder in", scratch))?;
+    let work = tempfile::Builder::new()
+        .prefix("rehearsal-initdb-")
+        .tempdir_in(scratch)
+        .map_err(Error::io("create a folder in", scratch))?;
     let data = work.path().join("data");
     if let Some(account) = account {
         chown(work.path(), Some(account.uid), Some(account.gid)).map_err(Error::io("hand over", work.path()))?;
@@ -47,7 +55,10 @@ pub(super) fn ensure(installation: &Installation, cache: &Path, scratch: &Path, 
             initdb(installation, &data, &[], account)
         })?;
     // Copied beside its place first: whoever looks sees all of it or nothing.
-    let staged = tempfile::Builder::new().prefix("staged-").tempdir_in(&parent).map_err(Error::io("create a folder in", &parent))?;
+    let staged = tempfile::Builder::new()
+        .prefix("staged-")
+        .tempdir_in(&parent)
+        .map_err(Error::io("create a folder in", &parent))?;
     let staged_data = staged.path().join("data");
     copy(&data, &staged_data, None)?;
     match fs::rename(&staged_data, &template) {

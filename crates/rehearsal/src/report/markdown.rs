@@ -27,13 +27,16 @@ pub fn render(record: &Record) -> String {
     line(&mut text, "| step | outcome | time | figure |");
     line(&mut text, "|---|---|---:|---|");
     for step in &record.steps {
-        line(&mut text, format!(
-            "| {} | {} | {} | {} |",
-            step.name,
-            step.outcome.map_or("did not end", |outcome| outcome.as_str()),
-            step.duration_ms.map_or_else(String::new, duration),
-            cell(&step.summary)
-        ));
+        line(
+            &mut text,
+            format!(
+                "| {} | {} | {} | {} |",
+                step.name,
+                step.outcome.map_or("did not end", |outcome| outcome.as_str()),
+                step.duration_ms.map_or_else(String::new, duration),
+                cell(&step.summary)
+            ),
+        );
     }
     line(&mut text, "");
     for step in &record.steps {
@@ -44,7 +47,12 @@ pub fn render(record: &Record) -> String {
 }
 
 fn details(text: &mut String, step: &StepRecord) {
-    if step.statements.is_empty() && step.checks.is_empty() && step.notes.is_empty() && step.backup.is_none() && step.figures.is_empty() {
+    if step.statements.is_empty()
+        && step.checks.is_empty()
+        && step.notes.is_empty()
+        && step.backup.is_none()
+        && step.figures.is_empty()
+    {
         return;
     }
     line(text, format!("## {}", step.name));
@@ -57,10 +65,18 @@ fn details(text: &mut String, step: &StepRecord) {
         line(text, format!("- {}: {}", cell(name), cell(value)));
     }
     if let Some(backup) = &step.backup {
-        line(text, format!(
-            "- backup `{}`: {} in {} tables, {} rows; dumped in {}, proven in {}",
-            backup.path, bytes(backup.bytes), backup.tables, count(backup.rows), duration(backup.dump_ms), duration(backup.proof_ms)
-        ));
+        line(
+            text,
+            format!(
+                "- backup `{}`: {} in {} tables, {} rows; dumped in {}, proven in {}",
+                backup.path,
+                bytes(backup.bytes),
+                backup.tables,
+                count(backup.rows),
+                duration(backup.dump_ms),
+                duration(backup.proof_ms)
+            ),
+        );
     }
     if !step.statements.is_empty() {
         line(text, "");
@@ -70,11 +86,19 @@ fn details(text: &mut String, step: &StepRecord) {
             let batches = done.batches.map_or_else(String::new, |batches| {
                 format!(", {batches} batches, the longest {}", duration(done.longest_batch_ms.unwrap_or_default()))
             });
-            line(text, format!(
-                "| {} {} | {} | {}{batches} | {} | {} | `{}` |",
-                done.version, done.direction.as_str(), done.line, done.class, count(done.rows), duration(done.duration_ms),
-                cell(&done.summary).replace('`', "'")
-            ));
+            line(
+                text,
+                format!(
+                    "| {} {} | {} | {}{batches} | {} | {} | `{}` |",
+                    done.version,
+                    done.direction.as_str(),
+                    done.line,
+                    done.class,
+                    count(done.rows),
+                    duration(done.duration_ms),
+                    cell(&done.summary).replace('`', "'")
+                ),
+            );
         }
     }
     if !step.checks.is_empty() {
@@ -88,10 +112,16 @@ fn details(text: &mut String, step: &StepRecord) {
                 CheckOutcome::NotJudged => "not judged",
                 CheckOutcome::Reported => "",
             };
-            line(text, format!(
-                "| {} | {} | {outcome} | {} | {} |",
-                cell(&check.name), cell(&check.expectation.to_string()), cell(&check.found), check.before.as_deref().map_or_else(String::new, cell)
-            ));
+            line(
+                text,
+                format!(
+                    "| {} | {} | {outcome} | {} | {} |",
+                    cell(&check.name),
+                    cell(&check.expectation.to_string()),
+                    cell(&check.found),
+                    check.before.as_deref().map_or_else(String::new, cell)
+                ),
+            );
         }
     }
     line(text, "");
@@ -101,14 +131,23 @@ fn environment(text: &mut String, record: &Record) {
     line(text, "## Environment");
     line(text, "");
     line(text, format!("- run `{}`, begun {}", record.run.run_id, record.started_at.format("%Y-%m-%d %H:%M:%S UTC")));
-    line(text, format!("- rehearsal {}, commit {}", record.run.tool, record.run.commit.as_deref().unwrap_or("unknown")));
+    line(
+        text,
+        format!("- rehearsal {}, commit {}", record.run.tool, record.run.commit.as_deref().unwrap_or("unknown")),
+    );
     for database in &record.databases {
         line(text, format!("- {}: {} on PostgreSQL {}", database.target, cell(&database.address), database.server));
     }
     if let Some(sandbox) = &record.sandbox {
-        line(text, format!(
-            "- sandbox: {}, PostgreSQL {}, started in {}", sandbox.provider, sandbox.server, duration(sandbox.duration_ms)
-        ));
+        line(
+            text,
+            format!(
+                "- sandbox: {}, PostgreSQL {}, started in {}",
+                sandbox.provider,
+                sandbox.server,
+                duration(sandbox.duration_ms)
+            ),
+        );
         for reason in &sandbox.reasons {
             line(text, format!("  - not {}", cell(reason)));
         }

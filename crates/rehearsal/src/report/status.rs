@@ -131,11 +131,7 @@ pub fn write_plan(out: &mut impl Write, target: &str, plan: &Plan) -> io::Result
             Mode::Stepwise => "statement by statement, journalled",
         };
         let resumes = if file.resumes { ", goes on where it stopped" } else { "" };
-        writeln!(
-            out,
-            "  {} {} {} — {mode}{resumes}",
-            file.direction.as_str(), file.version, file.description
-        )?;
+        writeln!(out, "  {} {} {} — {mode}{resumes}", file.direction.as_str(), file.version, file.description)?;
         for statement in &file.script.statements {
             writeln!(
                 out,

@@ -7,8 +7,8 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::format::{bytes, count, duration, plural, shortened};
 use crate::event::{
-    CheckDone, CheckOutcome, Event, EventKind, Level, Outcome, Progress, Reporter, RunFinished, RunStarted, StatementDone,
-    StepName,
+    CheckDone, CheckOutcome, Event, EventKind, Level, Outcome, Progress, Reporter, RunFinished, RunStarted,
+    StatementDone, StepName,
 };
 
 /// How much is told.
@@ -126,7 +126,10 @@ impl<W: Write + Send> Terminal<W> {
             figures.push(plural(done.rows, "row"));
         }
         if let Some(batches) = done.batches {
-            figures.push(format!("{batches} batches, the longest {}", duration(done.longest_batch_ms.unwrap_or_default())));
+            figures.push(format!(
+                "{batches} batches, the longest {}",
+                duration(done.longest_batch_ms.unwrap_or_default())
+            ));
             if let Some(rate) = (done.rows * 1000).checked_div(done.duration_ms) {
                 figures.push(format!("{} rows/s", count(rate)));
             }
@@ -138,7 +141,11 @@ impl<W: Write + Send> Terminal<W> {
             figures.push("done by an earlier run".into());
         }
         let text = format!(
-            "      {}:{} {} — {}", done.version, done.line, shortened(&done.summary, FOUND), figures.join(", ")
+            "      {}:{} {} — {}",
+            done.version,
+            done.line,
+            shortened(&done.summary, FOUND),
+            figures.join(", ")
         );
         let text = self.paint("2", &text);
         self.line(&text)
@@ -155,10 +162,14 @@ impl<W: Write + Send> Terminal<W> {
         if !self.at_least(at) {
             return Ok(());
         }
-        let before = check.before.as_ref().map_or_else(String::new, |before| format!(" (before: {})", shortened(before, FOUND)));
+        let before =
+            check.before.as_ref().map_or_else(String::new, |before| format!(" (before: {})", shortened(before, FOUND)));
         self.line(&format!(
             "      {mark} {} — expected {}, found {}{before} [{}]",
-            check.name, check.expectation, shortened(&check.found, FOUND), check.place
+            check.name,
+            check.expectation,
+            shortened(&check.found, FOUND),
+            check.place
         ))
     }
 

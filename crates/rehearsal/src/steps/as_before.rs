@@ -44,7 +44,9 @@ impl Step for AsBefore {
         let objects = now.schema.as_ref().map_or(0, crate::postgres::schema::Schema::len) as u64;
         let tables = now.contents.as_ref().map_or(0, std::collections::BTreeMap::len) as u64;
         Ok(StepReport::done(format!(
-            "exactly: {} and the contents of {}", plural(objects, "object"), plural(tables, "table")
+            "exactly: {} and the contents of {}",
+            plural(objects, "object"),
+            plural(tables, "table")
         )))
     }
 }

@@ -44,7 +44,10 @@ impl Step for Audit {
             if finding.done.outcome != CheckOutcome::NotJudged {
                 cx.events.emit(EventKind::Check(finding.done));
             } else {
-                cx.events.emit(EventKind::Check(crate::event::CheckDone { outcome: CheckOutcome::Reported, ..finding.done }));
+                cx.events.emit(EventKind::Check(crate::event::CheckDone {
+                    outcome: CheckOutcome::Reported,
+                    ..finding.done
+                }));
             }
         }
         session.close().await;

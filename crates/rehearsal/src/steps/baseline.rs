@@ -48,7 +48,9 @@ impl Step for Baseline {
         let loaded = loaded?;
         Ok(StepReport::done(format!(
             "PostgreSQL {version} ({provider}) at version {}, {} with {} rows asked for",
-            self.after, plural(loaded, "fixture"), count(cx.settings.rows)
+            self.after,
+            plural(loaded, "fixture"),
+            count(cx.settings.rows)
         )))
     }
 }
@@ -60,8 +62,12 @@ impl Baseline {
         Applier::lock(session, &workspace.config.limits).await?;
         let fixtures = fixtures(&workspace.config.fixtures)?;
         let mut loaded = 0;
-        let versions: Vec<i64> =
-            workspace.migrations.iter().map(|migration| migration.version).filter(|version| *version <= self.after).collect();
+        let versions: Vec<i64> = workspace
+            .migrations
+            .iter()
+            .map(|migration| migration.version)
+            .filter(|version| *version <= self.after)
+            .collect();
         for version in versions {
             let history = History::read(session, table).await?;
             let plan = plan::up(&workspace.migrations, &history, Some(version))?;
@@ -97,11 +103,12 @@ fn fixtures(folder: &std::path::Path) -> Result<Vec<(i64, PathBuf)>> {
         if !name.ends_with(".sql") {
             continue;
         }
-        let version = name.split('_').next().and_then(|number| number.parse().ok()).ok_or_else(|| SandboxError::Fixture {
-            path: path.clone(),
-            line: 1,
-            reason: "its name must open with the version that it is written for: 0001_users.sql".into(),
-        })?;
+        let version =
+            name.split('_').next().and_then(|number| number.parse().ok()).ok_or_else(|| SandboxError::Fixture {
+                path: path.clone(),
+                line: 1,
+                reason: "its name must open with the version that it is written for: 0001_users.sql".into(),
+            })?;
         found.push((version, path));
     }
     found.sort();
@@ -111,10 +118,8 @@ fn fixtures(folder: &std::path::Path) -> Result<Vec<(i64, PathBuf)>> {
 async fn load(cx: &Context, session: &mut Session, path: &std::path::Path) -> Result<()> {
     let sql = std::fs::read_to_string(path).map_err(Error::io("read", path))?;
     // No limits: this is a throwaway server, and a million rows take their time.
-    let settings = format!(
-        "SET statement_timeout = 0; SELECT set_config('rehearsal.rows', '{}', false)",
-        cx.settings.rows
-    );
+    let settings =
+        format!("SET statement_timeout = 0; SELECT set_config('rehearsal.rows', '{}', false)", cx.settings.rows);
     session.execute(&settings).await.map_err(Stopped::doing("prepare for the fixtures"))?;
     match session.execute(&sql).await {
         Ok(_) => Ok(()),

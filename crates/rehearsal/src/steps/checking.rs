@@ -122,7 +122,9 @@ async fn uses_index(session: &mut Session, sql: &str, index: &str) -> Result<Jud
         let found = format!("the planner can use {index}; it reads all of a table this small ({pages} pages)");
         return Ok((CheckOutcome::Passed, found, None));
     }
-    let found = format!("the planner can use {index}, but does not want to; if ANALYZE does not help, the index does not either");
+    let found = format!(
+        "the planner can use {index}, but does not want to; if ANALYZE does not help, the index does not either"
+    );
     Ok((CheckOutcome::Failed, found, None))
 }
 

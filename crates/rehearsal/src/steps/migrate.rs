@@ -65,7 +65,9 @@ impl Migrate {
         Applier::unlock(session).await?;
         let history = History::read(session, table).await?;
         Ok(StepReport::done(format!(
-            "{} applied, now at version {}", plural(plan.files().len() as u64, "migration"), at(&history)
+            "{} applied, now at version {}",
+            plural(plan.files().len() as u64, "migration"),
+            at(&history)
         )))
     }
 }

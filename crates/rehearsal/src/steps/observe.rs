@@ -2,9 +2,9 @@
 
 use crate::context::{Context, Observation};
 use crate::error::Result;
-use crate::postgres::{catalog, contents, journal, sequences};
 use crate::postgres::schema::Schema;
 use crate::postgres::session::Session;
+use crate::postgres::{catalog, contents, journal, sequences};
 
 /// Reads the schema; and what the tables hold, when nobody else writes meanwhile.
 pub(super) async fn read(cx: &Context, session: &mut Session) -> Result<Observation> {

@@ -7,9 +7,9 @@ use super::step::{Step, StepReport};
 use crate::context::Context;
 use crate::error::Result;
 use crate::plan::{self, Refusal};
-use crate::postgres::{catalog, journal};
 use crate::postgres::history::History;
 use crate::postgres::query::Stopped;
+use crate::postgres::{catalog, journal};
 use crate::report::format::{bytes, plural};
 use crate::statement::Mode;
 
@@ -50,10 +50,7 @@ impl Step for Preflight {
         if writable.rows.first().is_some_and(|row| row[0].as_deref() == Some("on")) && !session.is_in_recovery() {
             not_ready.push("its transactions are read-only (default_transaction_read_only)".to_owned());
         }
-        session
-            .execute("SET default_transaction_read_only = on")
-            .await
-            .map_err(Stopped::doing("go read-only"))?;
+        session.execute("SET default_transaction_read_only = on").await.map_err(Stopped::doing("go read-only"))?;
         let history = History::read(&mut session, &cx.workspace.config.history_table).await?;
         let plan = plan::up(&cx.workspace.migrations, &history, self.to)?;
         let overview = catalog::overview(&mut session).await?;
@@ -67,7 +64,11 @@ impl Step for Preflight {
         }
         let journalled = plan.files().iter().any(|file| file.script.mode == Mode::Stepwise);
         if journalled && !overview.may_create_schema && !journal::exists(&mut session).await? {
-            not_ready.push(format!("the role {} may not create the schema {} for the journal", overview.role, journal::SCHEMA));
+            not_ready.push(format!(
+                "the role {} may not create the schema {} for the journal",
+                overview.role,
+                journal::SCHEMA
+            ));
         }
         let table = &cx.workspace.config.history_table;
         if !plan.files().is_empty() && !catalog::may_write(&mut session, table).await? {
@@ -98,7 +99,11 @@ impl Step for Preflight {
         for path in cx.workspace.migrations.ignored_files() {
             worth_a_look.push(format!("{} is no migration: sqlx passes over a name without VERSION_", path.display()));
         }
-        let summary = format!("{} to apply, database of {}", plural(plan.files().len() as u64, "migration"), bytes(overview.size));
+        let summary = format!(
+            "{} to apply, database of {}",
+            plural(plan.files().len() as u64, "migration"),
+            bytes(overview.size)
+        );
         if worth_a_look.is_empty() {
             return Ok(StepReport::done(summary));
         }

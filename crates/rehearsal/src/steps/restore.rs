@@ -55,8 +55,12 @@ impl Step for Restore {
         if restored.is_err() {
             // What is half there must not be mistaken for a database.
             let drop = format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", quote(&self.into));
-            let mut cleaner = Session::connect(session.target(), "restore", &tokio_util::sync::CancellationToken::new()).await?;
-            cleaner.execute(&drop).await.map_err(Stopped::doing(format!("drop the unfinished database {}", self.into)))?;
+            let mut cleaner =
+                Session::connect(session.target(), "restore", &tokio_util::sync::CancellationToken::new()).await?;
+            cleaner
+                .execute(&drop)
+                .await
+                .map_err(Stopped::doing(format!("drop the unfinished database {}", self.into)))?;
             cleaner.close().await;
         }
         let different = match &restored {
@@ -64,12 +68,16 @@ impl Step for Restore {
             Err(_) => None,
         };
         session.close().await;
-        let mut worth_a_look: Vec<String> =
-            restored?.into_iter().map(|setting| format!("the new database was not given the original's setting {setting}")).collect();
+        let mut worth_a_look: Vec<String> = restored?
+            .into_iter()
+            .map(|setting| format!("the new database was not given the original's setting {setting}"))
+            .collect();
         worth_a_look.extend(different);
         let summary = format!(
             "{} in {} are in database {}, equal to the backup",
-            plural(manifest.rows(), "row"), plural(manifest.tables.len() as u64, "table"), self.into
+            plural(manifest.rows(), "row"),
+            plural(manifest.tables.len() as u64, "table"),
+            self.into
         );
         if worth_a_look.is_empty() {
             return Ok(StepReport::done(summary));
@@ -102,7 +110,8 @@ impl Restore {
         manifest.check_sequences(&crate::postgres::sequences::read(&mut session, None).await?)?;
         // What the role has set for itself goes for it here as well; the rest was the original's own.
         let there = catalog::settings(&mut session).await?;
-        let missing: Vec<_> = manifest.surroundings.settings.iter().filter(|setting| !there.contains(setting)).cloned().collect();
+        let missing: Vec<_> =
+            manifest.surroundings.settings.iter().filter(|setting| !there.contains(setting)).cloned().collect();
         let refused = settings::apply(&mut session, &self.into, &missing).await?;
         session.close().await;
         Ok(refused)
@@ -174,15 +183,16 @@ async fn differences(session: &mut Session, original: &str, new: &str) -> Result
                         CASE to_jsonb(d) ->> 'datlocprovider' WHEN 'i' THEN 'icu' WHEN 'b' THEN 'builtin' END, \
                         coalesce(to_jsonb(d) ->> 'datlocale', to_jsonb(d) ->> 'daticulocale')), datname = {} \
                  FROM pg_database d WHERE datname IN ({}, {})",
-                literal(new), literal(new), literal(original)
+                literal(new),
+                literal(new),
+                literal(original)
             ),
             2,
         )
         .await
         .map_err(Stopped::doing("look at the collation of the new database"))?;
-    let collation = |is_new: &str| {
-        rows.rows.iter().find(|row| row[1].as_deref() == Some(is_new)).and_then(|row| row[0].clone())
-    };
+    let collation =
+        |is_new: &str| rows.rows.iter().find(|row| row[1].as_deref() == Some(is_new)).and_then(|row| row[0].clone());
     Ok(match (collation("t"), collation("f")) {
         (Some(here), Some(there)) if here != there => {
             Some(format!("the collation of {new} is {here}, that of {original} is {there}: text is sorted by it"))

@@ -96,7 +96,10 @@ async fn compare_contents(cx: &Context, before: &Observation) -> Result<()> {
         name: "tables with the same rows and values in all columns they had before".into(),
         value: format!("{equal} of {}", earlier.len()),
     });
-    for (what, tables) in [("changed in columns that were there before", changed), ("gone, or without a column that was there before", gone)] {
+    for (what, tables) in [
+        ("changed in columns that were there before", changed),
+        ("gone, or without a column that was there before", gone),
+    ] {
         if !tables.is_empty() {
             cx.events.info(format!("{what}: {}", tables.join(", ")));
         }

@@ -45,7 +45,10 @@ impl Figure for Backfill {
     }
 }
 
-async fn on_a_copy(place: &Place, run: impl AsyncFnOnce(&Target) -> anyhow::Result<Duration>) -> anyhow::Result<Duration> {
+async fn on_a_copy(
+    place: &Place,
+    run: impl AsyncFnOnce(&Target) -> anyhow::Result<Duration>,
+) -> anyhow::Result<Duration> {
     let target = place.fresh(DATABASE, Some(users::TEMPLATE)).await?;
     let took = run(&target).await?;
     let left = users::undecided(place, DATABASE).await?;
@@ -63,7 +66,10 @@ pub(super) async fn migrate(place: &Place, folder: &Path, target: &Target) -> an
 /// Theirs: the statement alone, its commit included, on a connection that is open already.
 pub(super) async fn update(place: &Place, database: &str) -> anyhow::Result<Duration> {
     let mut session = place.connect(database).await?;
-    session.execute("SET statement_timeout = 0; SET lock_timeout = 0").await.map_err(Stopped::doing("prepare the UPDATE"))?;
+    session
+        .execute("SET statement_timeout = 0; SET lock_timeout = 0")
+        .await
+        .map_err(Stopped::doing("prepare the UPDATE"))?;
     let began = Instant::now();
     session.execute(users::UPDATE).await.map_err(Stopped::doing("run the UPDATE"))?;
     let took = began.elapsed();

@@ -30,7 +30,8 @@ impl Figure for Backup {
         let file = folder.join("backups/theirs.dump");
         let into = format!("--file={}", file.display());
         let ours = async || {
-            let took = place.time(&mut place.ours(folder, Some(&target), &["db-backup", "--provider", "local"])).await?;
+            let took =
+                place.time(&mut place.ours(folder, Some(&target), &["db-backup", "--provider", "local"])).await?;
             std::fs::remove_dir_all(folder.join("backups"))?;
             Ok(took)
         };

@@ -46,7 +46,13 @@ impl Figure for Held {
         users::ensure(place, folder).await?;
         let (mut ours, mut theirs, mut nobody) = (Seen::default(), Seen::default(), Seen::default());
         for _ in 0..ROUNDS {
-            nobody.add(beside(place, async |_| { tokio::time::sleep(BASELINE).await; Ok(BASELINE) }).await?);
+            nobody.add(
+                beside(place, async |_| {
+                    tokio::time::sleep(BASELINE).await;
+                    Ok(BASELINE)
+                })
+                .await?,
+            );
             ours.add(beside(place, async |target| migrate(place, folder, target).await).await?);
             theirs.add(beside(place, async |_| update(place, DATABASE).await).await?);
         }
@@ -90,7 +96,8 @@ impl Seen {
             limit,
             detail: format!(
                 "{ROUNDS} rounds of {} (median), {CLIENTS} clients, {rate:.0} transactions/s, 99 % of them within {}",
-                Unit::Seconds.show(Spread::of(&self.took).median), Unit::Seconds.show(p99)
+                Unit::Seconds.show(Spread::of(&self.took).median),
+                Unit::Seconds.show(p99)
             ),
         })
     }
@@ -111,11 +118,17 @@ async fn beside(place: &Place, work: impl AsyncFnOnce(&Target) -> anyhow::Result
     stop.store(true, Ordering::Relaxed);
     let mut seen = Seen { took: vec![(ended - began).as_secs_f64()], ..Seen::default() };
     while let Some(waits) = clients.join_next().await {
-        let waits = waits.map_err(|error| exit::failed(error.to_string(), "this is a fault of the benchmark itself"))?;
-        let waits = waits.map_err(|error| exit::failed(format!("a client failed: {error}"), "a client must not notice a backfill"))?;
+        let waits =
+            waits.map_err(|error| exit::failed(error.to_string(), "this is a fault of the benchmark itself"))?;
+        let waits = waits.map_err(|error| {
+            exit::failed(format!("a client failed: {error}"), "a client must not notice a backfill")
+        })?;
         // Whatever was under way while the work was.
-        let during: Vec<f64> =
-            waits.iter().filter(|(from, to)| *to >= began && *from <= ended).map(|(from, to)| (*to - *from).as_secs_f64()).collect();
+        let during: Vec<f64> = waits
+            .iter()
+            .filter(|(from, to)| *to >= began && *from <= ended)
+            .map(|(from, to)| (*to - *from).as_secs_f64())
+            .collect();
         seen.worst.extend(during.iter().copied().max_by(f64::total_cmp));
         seen.all.extend(during);
     }
@@ -143,7 +156,10 @@ async fn client(target: Target, rows: u64, stop: Arc<AtomicBool>) -> Result<Vec<
 async fn transaction(connection: &mut PgConnection, rows: u64) -> Result<(), sqlx::Error> {
     let someone = || i64::try_from(fastrand::u64(1..=rows.max(1))).unwrap_or(1);
     let mut transaction = connection.begin().await?;
-    sqlx::query("SELECT email, name FROM users WHERE id = $1").bind(someone()).fetch_optional(&mut *transaction).await?;
+    sqlx::query("SELECT email, name FROM users WHERE id = $1")
+        .bind(someone())
+        .fetch_optional(&mut *transaction)
+        .await?;
     sqlx::query("UPDATE users SET updated_at = now() WHERE id = $1").bind(someone()).execute(&mut *transaction).await?;
     transaction.commit().await
 }

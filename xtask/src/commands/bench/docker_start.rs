@@ -95,7 +95,8 @@ async fn docker_run(place: &Place, image: &str) -> anyhow::Result<Duration> {
     // Our label: the sweep finds it when this run is killed.
     let label = format!("{OWNER_LABEL}={}", rehearsal::process::identity());
     let began = Instant::now();
-    let id = said(&["run", "--detach", "--label", &label, "--env", &password, "--publish", "127.0.0.1::5432", image]).await?;
+    let id = said(&["run", "--detach", "--label", &label, "--env", &password, "--publish", "127.0.0.1::5432", image])
+        .await?;
     let answered = answers(place, &id).await;
     let took = began.elapsed();
     let removed = said(&["rm", "--force", "--volumes", &id]).await;
@@ -107,7 +108,8 @@ async fn docker_run(place: &Place, image: &str) -> anyhow::Result<Duration> {
 async fn answers(place: &Place, id: &str) -> anyhow::Result<()> {
     let published = said(&["port", id, "5432/tcp"]).await?;
     let port = published.lines().next().and_then(|line| line.rsplit_once(':')?.1.parse().ok());
-    let port = port.ok_or_else(|| exit::failed(format!("docker port says {published:?}"), "look at the container engine"))?;
+    let port =
+        port.ok_or_else(|| exit::failed(format!("docker port says {published:?}"), "look at the container engine"))?;
     let target = Target::sandbox(Host::Tcp("127.0.0.1".into()), port, "postgres", Some(PASSWORD), "postgres");
     let deadline = Instant::now() + PATIENCE;
     loop {

@@ -89,8 +89,14 @@ impl Line {
                     let by = if by == By::Worst { "the worst" } else { "median" };
                     format!("{by} ≤ {}", show(limit))
                 });
-                let mut text =
-                    format!("{:<54} {:>8} {:>8} {:>8}  {limit:<17} {}", line.what, show(min), show(median), show(max), line.verdict());
+                let mut text = format!(
+                    "{:<54} {:>8} {:>8} {:>8}  {limit:<17} {}",
+                    line.what,
+                    show(min),
+                    show(median),
+                    show(max),
+                    line.verdict()
+                );
                 text.truncate(text.trim_end().len());
                 if !line.detail.is_empty() {
                     text.push_str(&format!("\n    {}", line.detail));

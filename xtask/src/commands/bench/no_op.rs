@@ -34,7 +34,8 @@ impl Figure for NoOp {
         let mut lines = vec![line("`sqlx migrate run`", &pairs, Some((LIMIT, By::Median)))];
         // Another build of it, and usually an optimised one: told, but no like-for-like comparison.
         if let Some(installed) = installed() {
-            let installed = async || place.time(&mut place.theirs(&installed, folder, Some(&target), &["migrate", "run"])).await;
+            let installed =
+                async || place.time(&mut place.theirs(&installed, folder, Some(&target), &["migrate", "run"])).await;
             let pairs = Pairs::take(PAIRS, true, ours, installed).await?;
             lines.push(line("the `sqlx` on PATH", &pairs, None));
         }

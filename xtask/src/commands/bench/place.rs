@@ -96,7 +96,8 @@ impl Place {
         let mut session = self.connect(database).await?;
         let rows = session.fetch_text(sql, 1).await.map_err(Stopped::doing("look at what was measured"));
         session.close().await;
-        let value = rows?.rows.into_iter().next().and_then(|mut row| if row.is_empty() { None } else { row.swap_remove(0) });
+        let value =
+            rows?.rows.into_iter().next().and_then(|mut row| if row.is_empty() { None } else { row.swap_remove(0) });
         value.ok_or_else(|| exit::failed(format!("nothing came of: {sql}"), "this is a fault of the benchmark itself"))
     }
 
@@ -136,7 +137,12 @@ impl Place {
         if let Some(target) = target {
             command.env("DATABASE_URL", target.sandbox_url());
         }
-        command.current_dir(workspace).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+        command
+            .current_dir(workspace)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true);
     }
 
     /// How long a command takes, from its start to its end. It must succeed.
@@ -154,19 +160,29 @@ impl Place {
         }
         let said = [output.stderr, output.stdout].concat();
         let said = rehearsal::report::format::shortened(&String::from_utf8_lossy(&said), SHOWN_CHARACTERS);
-        Err(exit::failed(format!("{name} ended with {}: {said}", output.status), "a figure counts only when both sides did their work"))
+        Err(exit::failed(
+            format!("{name} ended with {}: {said}", output.status),
+            "a figure counts only when both sides did their work",
+        ))
     }
 
     /// A program of the server's own installation.
     pub fn server_program(&self, name: &str) -> anyhow::Result<PathBuf> {
         match self.sandbox.tools() {
             Tools::Host(installation) => Ok(installation.folder.join(name)),
-            Tools::Image { .. } => Err(exit::failed("the server's programs are in an image", "this is a fault of the benchmark itself")),
+            Tools::Image { .. } => {
+                Err(exit::failed("the server's programs are in an image", "this is a fault of the benchmark itself"))
+            }
         }
     }
 }
 
-async fn start(choice: Choice, bytes: u64, environment: &Environment, cancel: &CancellationToken) -> Result<Sandbox, rehearsal::Error> {
+async fn start(
+    choice: Choice,
+    bytes: u64,
+    environment: &Environment,
+    cancel: &CancellationToken,
+) -> Result<Sandbox, rehearsal::Error> {
     let request = Request {
         major: None,
         preferred: None,
@@ -180,7 +196,8 @@ async fn start(choice: Choice, bytes: u64, environment: &Environment, cancel: &C
 /// A workspace that is thrown away, with those files (paths and texts). It is under git, as a user's
 /// is: what asks git is to pay for it here as well.
 pub fn workspace(files: impl IntoIterator<Item = (String, String)>) -> anyhow::Result<TempDir> {
-    let folder = tempfile::Builder::new().prefix("rehearsal-bench-").tempdir().context("cannot create a temporary folder")?;
+    let folder =
+        tempfile::Builder::new().prefix("rehearsal-bench-").tempdir().context("cannot create a temporary folder")?;
     let write = |path: &Path, text: &str| {
         path.parent().map_or(Ok(()), std::fs::create_dir_all)?;
         std::fs::write(path, text)
@@ -198,6 +215,12 @@ pub fn workspace(files: impl IntoIterator<Item = (String, String)>) -> anyhow::R
 fn commit(folder: &Path) {
     let Ok(shell) = xshell::Shell::new() else { return };
     shell.change_dir(folder);
-    let git = |arguments: &[&str]| xshell::cmd!(shell, "git -c user.name=bench -c user.email=bench@localhost {arguments...}").quiet().ignore_stdout().ignore_stderr().run();
+    let git = |arguments: &[&str]| {
+        xshell::cmd!(shell, "git -c user.name=bench -c user.email=bench@localhost {arguments...}")
+            .quiet()
+            .ignore_stdout()
+            .ignore_stderr()
+            .run()
+    };
     let _ = git(&["init"]).and_then(|()| git(&["add", "--all"])).and_then(|()| git(&["commit", "--message", "bench"]));
 }

@@ -40,7 +40,8 @@ impl Figure for Rehearsal {
         }
         let folder = workspace(files)?;
         let rows = place.rows.to_string();
-        let mut command = place.ours(folder.path(), None, &["rehearse", "--rows", &rows, "--provider", "local", "--quiet"]);
+        let mut command =
+            place.ours(folder.path(), None, &["rehearse", "--rows", &rows, "--provider", "local", "--quiet"]);
         let began = Instant::now();
         let child = command.spawn().context("cannot start this program again")?;
         let watching = child.id().map(|id| tokio::spawn(peak(id)));
@@ -68,7 +69,10 @@ impl Figure for Rehearsal {
                 detail: "this workspace's newest release: there, back, and there again".into(),
             }),
             match peak {
-                None => Line::Skipped { what: memory, reason: "this system does not tell a process's peak memory in /proc".into() },
+                None => Line::Skipped {
+                    what: memory,
+                    reason: "this system does not tell a process's peak memory in /proc".into(),
+                },
                 Some(bytes) => Line::Measured(Measured {
                     what: memory,
                     #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
@@ -100,7 +104,9 @@ async fn peak(id: u32) -> Option<u64> {
     loop {
         let status = tokio::fs::read_to_string(format!("/proc/{id}/status")).await.unwrap_or_default();
         // A process that has ended has no memory any more, and no such line.
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmHWM:"))
             .and_then(|line| line.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok());
         match line {
             Some(kilobytes) => last = Some(kilobytes * 1024),

@@ -28,7 +28,10 @@ fn chosen(only: Option<&str>) -> anyhow::Result<Vec<Box<dyn Figure>>> {
         super::figures().into_iter().filter(|figure| only.is_none_or(|only| figure.name().contains(only))).collect();
     if chosen.is_empty() {
         let what = only.unwrap_or_default();
-        return Err(exit::usage(format!("no figure's name contains `{what}`"), format!("there are: {}", names.join(", "))));
+        return Err(exit::usage(
+            format!("no figure's name contains `{what}`"),
+            format!("there are: {}", names.join(", ")),
+        ));
     }
     Ok(chosen)
 }
@@ -77,7 +80,11 @@ async fn head(shell: &Shell, place: &Place) -> anyhow::Result<()> {
         "profile: {profile}; {}; the big table has {} rows\n\
          server of both sides: PostgreSQL {} ({}), {settings}\n\
          pairs are run in turn, A B A B; a ratio is of one pair, ours over theirs\n\n{}",
-        plural(cores as u64, "core"), count(place.rows), sandbox.version(), sandbox.provider(), Line::head()
+        plural(cores as u64, "core"),
+        count(place.rows),
+        sandbox.version(),
+        sandbox.provider(),
+        Line::head()
     )?;
     Ok(())
 }

@@ -96,14 +96,24 @@ impl Pairs {
 
     /// Ours as a multiple of theirs, pair by pair.
     pub fn ratios(&self) -> Spread {
-        let ratios: Vec<f64> = self.ours.iter().zip(&self.theirs).map(|(ours, theirs)| ours.as_secs_f64() / theirs.as_secs_f64()).collect();
+        let ratios: Vec<f64> = self
+            .ours
+            .iter()
+            .zip(&self.theirs)
+            .map(|(ours, theirs)| ours.as_secs_f64() / theirs.as_secs_f64())
+            .collect();
         Spread::of(&ratios)
     }
 
     /// Both medians, and how many pairs there were.
     pub fn detail(&self, ours: &str, theirs: &str) -> String {
         let median = |samples: &[Duration]| Unit::Seconds.show(Spread::of_times(samples).median);
-        format!("{ours} {}, {theirs} {} (medians of {} pairs)", median(&self.ours), median(&self.theirs), self.ours.len())
+        format!(
+            "{ours} {}, {theirs} {} (medians of {} pairs)",
+            median(&self.ours),
+            median(&self.theirs),
+            self.ours.len()
+        )
     }
 }
 

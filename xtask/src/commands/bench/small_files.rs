@@ -29,15 +29,23 @@ impl Figure for SmallFiles {
     async fn measure(&self, place: &Place) -> anyhow::Result<Vec<Line>> {
         let folder = workspace(files(MIGRATIONS))?;
         let folder = folder.path();
-        let ours = async || apply(place, async |target| place.time(&mut place.ours(folder, Some(target), &["migrate"])).await).await;
+        let ours = async || {
+            apply(place, async |target| place.time(&mut place.ours(folder, Some(target), &["migrate"])).await).await
+        };
         let linked = async || {
-            apply(place, async |target| place.time(&mut place.ours(folder, Some(target), &["sqlx", "migrate", "run"])).await).await
+            apply(place, async |target| {
+                place.time(&mut place.ours(folder, Some(target), &["sqlx", "migrate", "run"])).await
+            })
+            .await
         };
         let pairs = Pairs::take(PAIRS, true, ours, linked).await?;
         let mut lines = vec![line("`sqlx migrate run`", &pairs, Some((LIMIT, By::Median)))];
         if let Some(installed) = installed() {
             let installed = async || {
-                apply(place, async |target| place.time(&mut place.theirs(&installed, folder, Some(target), &["migrate", "run"])).await).await
+                apply(place, async |target| {
+                    place.time(&mut place.theirs(&installed, folder, Some(target), &["migrate", "run"])).await
+                })
+                .await
             };
             let pairs = Pairs::take(PAIRS, true, ours, installed).await?;
             lines.push(line("the `sqlx` on PATH", &pairs, None));
@@ -66,7 +74,10 @@ async fn apply(
     let took = run(&target).await?;
     let applied = place.value(DATABASE, "SELECT count(*) FROM _sqlx_migrations WHERE success").await?;
     if applied != MIGRATIONS.to_string() {
-        return Err(exit::failed(format!("{applied} of {MIGRATIONS} were applied"), "this is a fault of the benchmark itself"));
+        return Err(exit::failed(
+            format!("{applied} of {MIGRATIONS} were applied"),
+            "this is a fault of the benchmark itself",
+        ));
     }
     Ok(took)
 }

@@ -40,9 +40,13 @@ ALTER TABLE users ALTER COLUMN onboarding_completed SET DEFAULT false;
 /// The migrations of a workspace whose last one is the backfill.
 pub fn files() -> Vec<(String, String)> {
     let backfill = UPDATE.replace("WHERE", "WHERE /* batch: users.id */ TRUE AND");
-    [("0001_users", TABLE.to_owned()), ("0002_add_onboarding_completed", COLUMN.to_owned()), ("0003_backfill", format!("{backfill};\n"))]
-        .map(|(name, sql)| (format!("migrations/{name}.sql"), sql))
-        .into()
+    [
+        ("0001_users", TABLE.to_owned()),
+        ("0002_add_onboarding_completed", COLUMN.to_owned()),
+        ("0003_backfill", format!("{backfill};\n")),
+    ]
+    .map(|(name, sql)| (format!("migrations/{name}.sql"), sql))
+    .into()
 }
 
 /// Makes the template if it is not there: all rows, and all migrations but the backfill.

@@ -106,14 +106,6 @@ pub fn remove_packed(dump: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Has the names in a folder written to the disk.
-///
-/// # Errors
-/// The file system's.
-pub fn sync_folder(folder: &Path) -> Result<()> {
-    File::open(folder).and_then(|folder| folder.sync_all()).map_err(Error::io("write", folder))
-}
-
 /// Size and digest of one file, which is on the disk when this returns: a backup that counts must
 /// outlive a power cut.
 ///

@@ -146,9 +146,7 @@ async fn read_dump(dump: PathBuf, data: BTreeMap<TableName, u64>, cancel: Cancel
 async fn digests(folder: PathBuf, dump: PathBuf) -> Result<Vec<FileEntry>> {
     blocking(move || {
         files::remove_packed(&dump)?;
-        let entries = files::list(&folder)?.iter().map(|path| files::keep(&folder, path)).collect::<Result<_>>()?;
-        files::sync_folder(&dump)?;
-        Ok(entries)
+        files::list(&folder)?.iter().map(|path| files::keep(&folder, path)).collect()
     })
     .await
 }

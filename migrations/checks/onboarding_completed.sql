@@ -1,9 +1,11 @@
 -- users.onboarding_completed, versions 2 to 6: whoever was here before has no onboarding to do,
 -- whoever comes after starts with it open, and the few who have it open are found by an index.
+-- From version 7 on the table is called "user": the same is asked of it in user_table.sql.
 
 -- check: onboarding-column-type
 -- expect: no rows
 -- since: 2
+-- until: 7
 -- A column of that name may have been there already: it has to be the right one. Shows what
 -- is there instead.
 SELECT
@@ -30,6 +32,7 @@ WHERE attrelid = 'users'::regclass AND attname = 'onboarding_completed' AND NOT 
 -- check: onboarding-column-required
 -- expect: true
 -- since: 6
+-- until: 7
 SELECT count(*) = 1
 FROM pg_attribute
 WHERE attrelid = 'users'::regclass AND attname = 'onboarding_completed' AND attnotnull;
@@ -45,6 +48,7 @@ WHERE conrelid = 'users'::regclass AND conname = 'users_onboarding_completed_dec
 -- check: onboarding-constraint-gone
 -- expect: no rows
 -- since: 6
+-- until: 7
 -- It was the scaffold for NOT NULL; left standing, every write would check the same thing twice.
 SELECT conname
 FROM pg_constraint
@@ -53,6 +57,7 @@ WHERE conrelid = 'users'::regclass AND conname = 'users_onboarding_completed_dec
 -- check: onboarding-distribution
 -- expect: report
 -- since: 2
+-- until: 7
 SELECT
     count(*) AS users,
     count(*) FILTER (WHERE onboarding_completed) AS completed,
@@ -63,11 +68,13 @@ FROM users;
 -- check: onboarding-none-undecided
 -- expect: value 0
 -- since: 3
+-- until: 7
 SELECT count(*) FROM users WHERE onboarding_completed IS NULL;
 
 -- check: onboarding-existing-users-completed
 -- expect: no rows
 -- since: 3
+-- until: 7
 -- Who existed before is told by the clock of the database itself: both times are the start of a
 -- transaction on this server. A sign-up that had begun just before version 2 may have been
 -- written just after it, with false and rightly so; no sign-up takes ten seconds, because the
@@ -84,6 +91,7 @@ LIMIT 20;
 -- check: onboarding-index-valid
 -- expect: value 1
 -- since: 4
+-- until: 7
 -- By its definition, not only by its name: IF NOT EXISTS somewhere, or a build that failed, may
 -- have left another index, or half of one, under the name.
 SELECT count(*)
@@ -99,6 +107,7 @@ WHERE indexrelid = to_regclass('idx_users_onboarding_completed')
 -- check: onboarding-index-used
 -- expect: uses index idx_users_onboarding_completed
 -- since: 4
+-- until: 7
 -- Whom to remind: the few accounts whose onboarding is open. On a table of a few pages the
 -- planner rightly reads all of it instead.
 SELECT id, email FROM users WHERE NOT onboarding_completed;
@@ -106,6 +115,7 @@ SELECT id, email FROM users WHERE NOT onboarding_completed;
 -- check: onboarding-completion-by-day
 -- expect: report
 -- since: 2
+-- until: 7
 -- First day and first week: of those who signed up since, how many got through?
 SELECT
     (created_at AT TIME ZONE 'UTC')::date AS day,
@@ -121,6 +131,7 @@ LIMIT 14;
 -- check: onboarding-stuck-for-a-day
 -- expect: report
 -- since: 2
+-- until: 7
 SELECT count(*) AS stuck, min(created_at) AS oldest, max(created_at) AS newest
 FROM users
 WHERE NOT onboarding_completed AND created_at < now() - interval '24 hours';

@@ -1,0 +1,43 @@
+-- The table gets the name and the columns that the service's auth library asks for: "user", a
+-- reserved word and so always quoted, and mixed-case columns, quoted likewise. Renaming changes the
+-- catalog only, and foreign keys follow the table by themselves. Everything here is one moment: no
+-- statement of anybody ever finds neither the one name nor the other.
+--
+-- Code of the release before goes on with the old names, through a view that PostgreSQL itself can
+-- write through: INSERT, UPDATE, DELETE, RETURNING and ON CONFLICT reach the table. Defaults are the
+-- table's. What is different for that code: an account without a password, which only new code
+-- makes, gives it NULL where it expects a text, so that a log-in there fails with an error.
+
+ALTER TABLE users RENAME TO "user";
+ALTER TABLE "user" RENAME COLUMN created_at TO "createdAt";
+ALTER TABLE "user" RENAME COLUMN updated_at TO "updatedAt";
+ALTER TABLE "user"
+    ADD COLUMN "emailVerified" boolean NOT NULL DEFAULT false,
+    ADD COLUMN image text,
+    ALTER COLUMN hashed_password DROP NOT NULL;
+
+CREATE VIEW users AS
+SELECT
+    id, email, name, hashed_password, "createdAt" AS created_at, "updatedAt" AS updated_at,
+    onboarding_completed
+FROM "user";
+
+-- Rights stay with the table. Whoever had been given some needs them for the old name as well.
+DO $$
+DECLARE
+    given record;
+BEGIN
+    FOR given IN
+        SELECT
+            acl.privilege_type,
+            CASE acl.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(acl.grantee)) END AS grantee
+        FROM pg_class AS class
+        CROSS JOIN aclexplode(class.relacl) AS acl
+        WHERE class.oid = '"user"'::regclass
+            AND acl.grantee <> class.relowner
+            AND acl.privilege_type IN ('SELECT', 'INSERT', 'UPDATE', 'DELETE')
+    LOOP
+        EXECUTE format('GRANT %s ON users TO %s', given.privilege_type, given.grantee);
+    END LOOP;
+END
+$$;

@@ -1,0 +1,9 @@
+-- Contract, second half. VALIDATE reads every row while writes go on; SET NOT NULL then finds the
+-- proof in the valid constraint and needs no scan under its exclusive lock. That constraint has done
+-- its work and goes; the rule for the format stays.
+
+ALTER TABLE "user" VALIDATE CONSTRAINT user_username_format;
+ALTER TABLE "user" VALIDATE CONSTRAINT user_username_given;
+ALTER TABLE "user"
+    ALTER COLUMN username SET NOT NULL,
+    DROP CONSTRAINT user_username_given;

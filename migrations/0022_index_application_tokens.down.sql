@@ -1,0 +1,3 @@
+-- no-transaction
+-- IF EXISTS, because a drop that was stopped half-way may be run again.
+DROP INDEX CONCURRENTLY IF EXISTS teacher_applications_token_key;

@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::error::Kind;
+use crate::sections::{self, Form, Section, SectionError};
 
 /// What a check's query has to give.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -118,6 +119,16 @@ pub enum CheckError {
         /// How many were run.
         total: usize,
     },
+    /// A log says that something is wrong.
+    #[error("{} has {lines} new line{} with a red flag: {line}", log.display(), if *lines == 1 { "" } else { "s" })]
+    RedFlag {
+        /// The file.
+        log: PathBuf,
+        /// How many such lines.
+        lines: usize,
+        /// The first of them.
+        line: String,
+    },
     /// The database is not as it was.
     #[error("the database is not as it was before: {}", differences.join("; "))]
     NotAsBefore {
@@ -132,7 +143,7 @@ impl CheckError {
     pub fn kind(&self) -> Kind {
         match self {
             Self::Malformed { .. } | Self::Unreadable { .. } => Kind::Usage,
-            Self::Failed { .. } | Self::NotAsBefore { .. } => Kind::Refused,
+            Self::Failed { .. } | Self::RedFlag { .. } | Self::NotAsBefore { .. } => Kind::Refused,
         }
     }
 
@@ -147,6 +158,9 @@ impl CheckError {
             Self::Failed { .. } => {
                 "read what each failed check found (above, and in the record), mend the data or the migration, and verify again".into()
             }
+            Self::RedFlag { .. } => {
+                "find out whether the release is the cause; if it is, `cargo xtask rollback` undoes it".into()
+            }
             Self::NotAsBefore { .. } => {
                 "mend the down file so that it undoes all that the up file did; rehearse again".into()
             }
@@ -159,36 +173,7 @@ impl CheckError {
 /// # Errors
 /// [`CheckError`] for a malformed header, a name used twice, an unreadable file.
 pub fn from_folder(folder: &Path) -> Result<Vec<Check>, CheckError> {
-    let unreadable = |source| CheckError::Unreadable { folder: folder.into(), source };
-    let mut paths = Vec::new();
-    match std::fs::read_dir(folder) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(unreadable(error)),
-        Ok(entries) => {
-            for entry in entries {
-                let path = entry.map_err(unreadable)?.path();
-                if path.extension().is_some_and(|extension| extension == "sql") {
-                    paths.push(path);
-                }
-            }
-        }
-    }
-    paths.sort();
-    let mut checks: Vec<Check> = Vec::new();
-    for path in paths {
-        let text = std::fs::read_to_string(&path).map_err(unreadable)?;
-        for check in parse(&path, &text)? {
-            if let Some(other) = checks.iter().find(|other| other.name == check.name) {
-                return Err(CheckError::Malformed {
-                    reason: format!("the name `{}` is taken by {}:{}", check.name, other.path.display(), other.line),
-                    path: check.path,
-                    line: check.line,
-                });
-            }
-            checks.push(check);
-        }
-    }
-    Ok(checks)
+    sections::from_folder(folder, &FORM)?.into_iter().map(Check::from_section).collect()
 }
 
 /// Reads the checks of one file.
@@ -196,78 +181,41 @@ pub fn from_folder(folder: &Path) -> Result<Vec<Check>, CheckError> {
 /// # Errors
 /// [`CheckError::Malformed`] with the line.
 pub fn parse(path: &Path, text: &str) -> Result<Vec<Check>, CheckError> {
-    let malformed = |line: usize, reason: String| CheckError::Malformed { path: path.into(), line, reason };
-    let mut checks: Vec<(Check, Option<Expectation>)> = Vec::new();
-    for (index, line) in text.lines().enumerate() {
-        let number = index + 1;
-        let header = line.trim_start().strip_prefix("--").and_then(|comment| comment.trim().split_once(':'));
-        let (key, value) = header.map_or(("", ""), |(key, value)| (key.trim(), value.trim()));
-        if key == "check" {
-            if value.is_empty() {
-                return Err(malformed(number, "a check without a name".into()));
-            }
-            let check = Check {
-                name: value.into(),
-                expectation: Expectation::Report,
-                severity: Severity::Error,
-                since: None,
-                until: None,
-                sql: String::new(),
-                path: path.into(),
-                line: number,
-            };
-            checks.push((check, None));
-            continue;
-        }
-        let Some((check, expectation)) = checks.last_mut() else {
-            if line.trim().is_empty() || line.trim_start().starts_with("--") {
-                continue;
-            }
-            return Err(malformed(number, "a query before the first `-- check:`".into()));
-        };
-        // Once the query has begun, a comment is part of it.
-        let in_header = check.sql.trim().is_empty();
-        match key {
-            "expect" if in_header => {
-                *expectation = Some(
-                    read_expectation(value)
-                        .ok_or_else(|| malformed(number, format!("`{value}` is not an expectation")))?,
-                );
-            }
-            "severity" if in_header => {
-                check.severity = match value {
-                    "error" => Severity::Error,
-                    "warn" => Severity::Warn,
-                    _ => return Err(malformed(number, format!("`{value}` is neither error nor warn"))),
-                };
-            }
-            "since" | "until" if in_header => {
-                let version = value.parse().map_err(|_| malformed(number, format!("`{value}` is not a version")))?;
-                if key == "since" {
-                    check.since = Some(version);
-                } else {
-                    check.until = Some(version);
-                }
-            }
-            _ if in_header && (line.trim().is_empty() || line.trim_start().starts_with("--")) => {}
-            _ => {
-                check.sql.push_str(line);
-                check.sql.push('\n');
-            }
+    sections::parse(path, text, &FORM)?.into_iter().map(Check::from_section).collect()
+}
+
+const FORM: Form = Form { opens: "check", keys: &["expect", "severity", "since", "until"] };
+
+impl From<SectionError> for CheckError {
+    fn from(error: SectionError) -> Self {
+        match error {
+            SectionError::Malformed { path, line, reason } => Self::Malformed { path, line, reason },
+            SectionError::Unreadable { folder, source } => Self::Unreadable { folder, source },
         }
     }
-    checks
-        .into_iter()
-        .map(|(mut check, expectation)| {
-            check.sql = check.sql.trim().trim_end_matches(';').trim().to_owned();
-            if check.sql.is_empty() {
-                return Err(malformed(check.line, format!("the check `{}` has no query", check.name)));
-            }
-            check.expectation = expectation
-                .ok_or_else(|| malformed(check.line, format!("the check `{}` has no `-- expect:`", check.name)))?;
-            Ok(check)
-        })
-        .collect()
+}
+
+impl Check {
+    fn from_section(section: Section) -> Result<Self, CheckError> {
+        let Some(expectation) = section.value("expect") else {
+            return Err(section.malformed(format!("the check `{}` has no `-- expect:`", section.name)).into());
+        };
+        let expectation =
+            expectation.read(read_expectation).ok_or_else(|| expectation.malformed(&section, "an expectation"))?;
+        let severity = match section.value("severity") {
+            None => Severity::Error,
+            Some(value) => value
+                .read(|text| match text {
+                    "error" => Some(Severity::Error),
+                    "warn" => Some(Severity::Warn),
+                    _ => None,
+                })
+                .ok_or_else(|| value.malformed(&section, "error or warn"))?,
+        };
+        let (since, until) = (section.version("since")?, section.version("until")?);
+        let Section { name, sql, path, line, .. } = section;
+        Ok(Self { name, expectation, severity, since, until, sql, path, line })
+    }
 }
 
 fn read_expectation(value: &str) -> Option<Expectation> {

@@ -4,10 +4,15 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use regex::RegexSet;
 use serde::Deserialize;
 
 use crate::apply::Limits;
 use crate::postgres::history::DEFAULT_TABLE;
+use crate::postgres::identity::Identity;
+use crate::release::{self, Release};
+use crate::smoke::app::AppConfig;
+use crate::smoke::request::{self, SmokeTest};
 
 /// The file's name, in the workspace's root.
 pub const FILE_NAME: &str = "rehearsal.toml";
@@ -28,6 +33,16 @@ pub struct Config {
     pub targets: BTreeMap<String, TargetConfig>,
     /// The releases, oldest first.
     pub releases: Vec<Release>,
+    /// The folder of the code's queries, as `sqlx prepare` writes them.
+    pub contract: PathBuf,
+    /// The service of this workspace.
+    pub app: AppConfig,
+    /// Requests to it, and what they must be answered with.
+    pub smoke: Vec<SmokeTest>,
+    /// What clients do meanwhile.
+    pub traffic: TrafficConfig,
+    /// What is looked at for a while after a release.
+    pub watch: WatchConfig,
     /// Throwaway servers.
     pub sandbox: SandboxConfig,
     /// PostgreSQL's programs on this machine.
@@ -52,6 +67,11 @@ impl Default for Config {
             default_target: "dev".into(),
             targets: BTreeMap::new(),
             releases: Vec::new(),
+            contract: ".sqlx".into(),
+            app: AppConfig::default(),
+            smoke: Vec::new(),
+            traffic: TrafficConfig::default(),
+            watch: WatchConfig::default(),
             sandbox: SandboxConfig::default(),
             postgres: PostgresConfig::default(),
             backup: BackupConfig::default(),
@@ -71,18 +91,56 @@ pub struct TargetConfig {
     pub url_env: Option<String>,
     /// Destructive acts on it must be confirmed.
     pub protected: bool,
+    /// What its database is known by: anything else behind the URL is refused.
+    pub identity: Option<Identity>,
 }
 
-/// `[[releases]]`: a stretch of the migrations that goes out together.
+/// `[traffic]`
 #[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Release {
-    /// Its name.
-    pub name: String,
-    /// The newest version of the release before; 0 when there is none.
-    pub after: i64,
-    /// Its own newest version.
-    pub to: i64,
+#[serde(default, deny_unknown_fields)]
+pub struct TrafficConfig {
+    /// The folder of the statements.
+    pub from: PathBuf,
+    /// How many clients there are at once.
+    pub clients: usize,
+    /// How long a client waits between two statements.
+    #[serde(with = "humantime_serde")]
+    pub pause: Duration,
+    /// A client that is held for longer fails the rehearsal.
+    #[serde(with = "humantime_serde")]
+    pub patience: Duration,
+}
+
+impl Default for TrafficConfig {
+    fn default() -> Self {
+        Self {
+            from: "migrations/traffic".into(),
+            clients: 4,
+            pause: Duration::from_millis(5),
+            // Longer than people take for an immediate answer (the one second of Miller 1968 and Card et
+            // al. 1991, which interface guidelines go by).
+            patience: Duration::from_secs(1),
+        }
+    }
+}
+
+/// `[watch]`
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct WatchConfig {
+    /// The service's log files.
+    pub logs: Vec<PathBuf>,
+    /// Regular expressions; a new line in which one of them is found ends the watch with an error.
+    #[serde(deserialize_with = "patterns")]
+    pub red_flags: RegexSet,
+    /// Regular expressions; the new lines in which one of them is found are counted.
+    #[serde(deserialize_with = "patterns")]
+    pub good_signs: RegexSet,
+}
+
+fn patterns<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<RegexSet, D::Error> {
+    let patterns = Vec::<String>::deserialize(deserializer)?;
+    RegexSet::new(patterns).map_err(serde::de::Error::custom)
 }
 
 /// `[sandbox]`
@@ -178,6 +236,17 @@ pub enum ConfigError {
         /// What there is.
         known: String,
     },
+    /// `--expand` means one release, and more of them are pending.
+    #[error("several releases are pending ({names}), and the running code can be kept working through one only")]
+    SeveralPending {
+        /// Their names, oldest first.
+        names: String,
+        /// The oldest of them.
+        oldest: String,
+    },
+    /// `--expand` means a release, and what is pending belongs to none.
+    #[error("what is pending belongs to no release: where its expand part ends is not known")]
+    NoReleasePending,
     /// There is nothing to rehearse.
     #[error("there is no migration to rehearse in {}", folder.display())]
     NothingToRehearse {
@@ -200,6 +269,10 @@ impl ConfigError {
             Self::Unreadable { .. } => "name another file with --config, or restore this one".into(),
             Self::Malformed { .. } => "mend that line; the README lists what may stand in the file".into(),
             Self::UnknownRelease { .. } => "add a [[releases]] table with name, after and to".into(),
+            Self::SeveralPending { oldest, .. } => {
+                format!("name one: --release {oldest} --expand first, then its code, then --release {oldest}")
+            }
+            Self::NoReleasePending => "add a [[releases]] table that holds the pending versions".into(),
             Self::NothingToRehearse { .. } => "add a migration: `cargo xtask sqlx migrate add -r NAME`".into(),
             Self::Embedded { .. } => {
                 "leave the migrator as `sqlx::migrate!` makes it, or let sqlx itself apply these migrations".into()
@@ -216,31 +289,37 @@ impl Config {
     /// [`ConfigError`]; a file that was named must be there.
     pub fn load(root: &Path, file: Option<&Path>) -> Result<Self, ConfigError> {
         let path = file.map_or_else(|| root.join(FILE_NAME), Path::to_owned);
-        let mut config = match std::fs::read_to_string(&path) {
-            Ok(text) => toml::from_str::<Self>(&text)
-                .map_err(|error| ConfigError::Malformed { path: path.clone(), reason: one_line(&error, &text) })?,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound && file.is_none() => Self::default(),
+        let text = match std::fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound && file.is_none() => String::new(),
             Err(source) => return Err(ConfigError::Unreadable { path, source }),
         };
-        for release in &config.releases {
-            if release.after >= release.to {
-                let reason = format!("release `{}`: `after` must be less than `to`", release.name);
-                return Err(ConfigError::Malformed { path, reason });
-            }
+        let mut config = toml::from_str::<Self>(&text)
+            .map_err(|error| ConfigError::Malformed { path: path.clone(), reason: one_line(&error, &text) })?;
+        if let Some((index, reason)) = release::complaint(&config.releases) {
+            let reason = at_line(&text, |lines| lines.releases.get(index), &reason);
+            return Err(ConfigError::Malformed { path, reason });
         }
-        if let Some(reason) = config.limits.complaint() {
+        if let Some((index, reason)) = request::complaint(&config.smoke) {
+            let reason = at_line(&text, |lines| lines.smoke.get(index), &reason);
+            return Err(ConfigError::Malformed { path, reason });
+        }
+        if let Some(reason) = config.app.complaint().or_else(|| config.limits.complaint()) {
             return Err(ConfigError::Malformed { path, reason });
         }
         if let Some(table) = sqlx_history_table(root)? {
             config.history_table = table;
         }
-        for folder in [
+        let logs = config.watch.logs.iter_mut();
+        for folder in logs.chain([
             &mut config.migrations,
             &mut config.checks,
             &mut config.fixtures,
+            &mut config.traffic.from,
+            &mut config.contract,
             &mut config.backup.to,
             &mut config.records.to,
-        ] {
+        ]) {
             // A path in the file is meant from the workspace's root; messages keep it short there.
             if folder.is_relative() && root != Path::new(".") {
                 *folder = root.join(&*folder);
@@ -260,6 +339,30 @@ impl Config {
             None => Err(ConfigError::UnknownRelease {
                 name: name.into(),
                 known: list(self.releases.iter().map(|release| release.name.as_str())),
+            }),
+        }
+    }
+
+    /// The release that a version belongs to.
+    #[must_use]
+    pub fn release_of(&self, version: i64) -> Option<&Release> {
+        self.releases.iter().find(|release| release.holds(version))
+    }
+
+    /// The release whose expand part is meant when none is named: the one that is pending. None when
+    /// nothing is.
+    ///
+    /// # Errors
+    /// [`ConfigError::SeveralPending`]: the contract part of the older one would go out with it.
+    /// [`ConfigError::NoReleasePending`].
+    pub fn release_to_expand(&self, pending: &[i64]) -> Result<Option<&Release>, ConfigError> {
+        match *release::pending(&self.releases, pending) {
+            [] if pending.is_empty() => Ok(None),
+            [] => Err(ConfigError::NoReleasePending),
+            [one] => Ok(Some(one)),
+            [oldest, ..] => Err(ConfigError::SeveralPending {
+                names: list(release::pending(&self.releases, pending).into_iter().map(|release| release.name.as_str())),
+                oldest: oldest.name.clone(),
             }),
         }
     }
@@ -296,9 +399,30 @@ fn list<'a>(names: impl Iterator<Item = &'a str>) -> String {
 }
 
 fn one_line(error: &toml::de::Error, text: &str) -> String {
-    let line = error.span().map(|span| text[..span.start.min(text.len())].matches('\n').count() + 1);
     let message = error.message().replace('\n', " ");
-    line.map_or_else(|| message.clone(), |line| format!("line {line}: {message}"))
+    error.span().map_or_else(|| message.clone(), |span| format!("line {}: {message}", line_of(text, span.start)))
+}
+
+fn line_of(text: &str, offset: usize) -> usize {
+    text.as_bytes()[..offset.min(text.len())].iter().filter(|&&byte| byte == b'\n').count() + 1
+}
+
+/// Where the tables stand that are judged once all of them are read.
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Places {
+    releases: Vec<toml::Spanned<serde::de::IgnoredAny>>,
+    smoke: Vec<toml::Spanned<serde::de::IgnoredAny>>,
+}
+
+fn at_line(
+    text: &str,
+    choose: impl Fn(&Places) -> Option<&toml::Spanned<serde::de::IgnoredAny>>,
+    reason: &str,
+) -> String {
+    let places: Places = toml::from_str(text).unwrap_or_default();
+    choose(&places)
+        .map_or_else(|| reason.to_owned(), |place| format!("line {}: {reason}", line_of(text, place.span().start)))
 }
 
 #[derive(Deserialize, Default)]

@@ -15,6 +15,7 @@ use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::event::{Emitter, EventKind};
 use crate::postgres::contents::{Columns, Contents};
+use crate::postgres::lock_watch::LockWatch;
 use crate::postgres::schema::Schema;
 use crate::postgres::sequences::Sequences;
 use crate::postgres::session::Session;
@@ -25,6 +26,7 @@ use crate::providers::scratch::Scratch;
 use crate::providers::{self, Choice, Request, Sandbox, docker};
 use crate::source::MigrationSet;
 use crate::target::Target;
+use crate::traffic::Traffic;
 
 /// What the library needs to know of the machine. The shell looks it up.
 #[derive(Debug, Clone)]
@@ -50,19 +52,22 @@ pub struct Workspace {
     pub migrations: MigrationSet,
     /// Its checks.
     pub checks: Vec<Check>,
+    /// What clients do meanwhile.
+    pub traffic: Vec<Traffic>,
     /// The commit it stands at.
     pub commit: Option<String>,
 }
 
 impl Workspace {
-    /// Reads migrations and checks of a configured workspace.
+    /// Reads migrations, checks and traffic of a configured workspace.
     ///
     /// # Errors
     /// When a file is missing or malformed.
     pub fn load(config: Config, commit: Option<String>) -> Result<Self> {
         let migrations = MigrationSet::from_folder(&config.migrations)?;
         let checks = crate::check::from_folder(&config.checks)?;
-        Ok(Self { config, migrations, checks, commit })
+        let traffic = crate::traffic::from_folder(&config.traffic.from)?;
+        Ok(Self { config, migrations, checks, traffic, commit })
     }
 }
 
@@ -88,6 +93,8 @@ pub struct Settings {
     pub keep: Keep,
     /// How many rows fixtures make.
     pub rows: u64,
+    /// Whether the locks of migrations are watched from a second connection.
+    pub watch_locks: bool,
     /// Nobody else writes to the database meanwhile, so what the tables hold can be compared.
     pub alone: bool,
 }
@@ -255,6 +262,17 @@ impl Context {
             }
             _ => self.connect(purpose).await,
         }
+    }
+
+    /// Watches a session's locks, where that is asked for.
+    ///
+    /// # Errors
+    /// When there is no second connection to be had.
+    pub async fn watch_locks(&self, session: &Session) -> Result<Option<LockWatch>> {
+        if !self.settings.watch_locks {
+            return Ok(None);
+        }
+        LockWatch::start(session.target(), session.pid(), &self.cancel).await.map(Some)
     }
 
     /// Refuses a target behind a transaction pooler. Nobody puts one there in the middle of a run: it is

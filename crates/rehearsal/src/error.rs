@@ -6,11 +6,15 @@ use crate::apply::StatementError;
 use crate::backup::BackupError;
 use crate::check::CheckError;
 use crate::config::ConfigError;
+use crate::contract::ContractError;
 use crate::plan::Refusal;
+use crate::postgres::journal::JournalError;
 use crate::postgres::{BusyError, ConnectError, QueryError, ToolError};
 use crate::providers::SandboxError;
+use crate::smoke::SmokeError;
 use crate::source::SourceError;
 use crate::target::TargetError;
+use crate::traffic::TrafficError;
 
 /// The library's result.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -69,6 +73,12 @@ pub enum Error {
     /// A checks file cannot be used, or checks failed.
     #[error(transparent)]
     Check(#[from] CheckError),
+    /// The code's queries cannot be read, or do not fit the schema.
+    #[error(transparent)]
+    Contract(#[from] ContractError),
+    /// The traffic files cannot be used, or clients were not served.
+    #[error(transparent)]
+    Traffic(#[from] TrafficError),
     /// The planner refused.
     #[error(transparent)]
     Refused(#[from] Refusal),
@@ -78,6 +88,9 @@ pub enum Error {
     /// Somebody else holds what is needed.
     #[error(transparent)]
     Busy(#[from] BusyError),
+    /// The journal in the target is of a later version of this tool.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
     /// A query of our own failed.
     #[error(transparent)]
     Query(#[from] QueryError),
@@ -93,6 +106,9 @@ pub enum Error {
     /// A backup could not be made, proven or restored.
     #[error(transparent)]
     Backup(#[from] BackupError),
+    /// Smoke tests could not be run, or did not pass.
+    #[error(transparent)]
+    Smoke(#[from] SmokeError),
     /// The file system said no.
     #[error("cannot {doing} {}: {source}", path.display())]
     Io {
@@ -119,9 +135,11 @@ impl Error {
     #[must_use]
     pub fn kind(&self) -> Kind {
         match self {
-            Self::Config(_) | Self::Target(_) => Kind::Usage,
+            Self::Config(_) | Self::Target(_) | Self::Journal(_) => Kind::Usage,
             Self::Source(error) => error.kind(),
             Self::Check(error) => error.kind(),
+            Self::Contract(error) => error.kind(),
+            Self::Traffic(error) => error.kind(),
             Self::Refused(refusal) => refusal.kind(),
             Self::Connect(error) => error.kind(),
             Self::Busy(_) => Kind::Busy,
@@ -130,6 +148,7 @@ impl Error {
             Self::Sandbox(error) => error.kind(),
             Self::Tool(error) => error.kind(),
             Self::Backup(error) => error.kind(),
+            Self::Smoke(error) => error.kind(),
             Self::Io { .. } => Kind::Failed,
             Self::Interrupted => Kind::Interrupted,
         }
@@ -143,14 +162,18 @@ impl Error {
             Self::Target(error) => Some(error.hint()),
             Self::Source(error) => Some(error.hint()),
             Self::Check(error) => Some(error.hint()),
+            Self::Contract(error) => Some(error.hint()),
+            Self::Traffic(error) => Some(error.hint()),
             Self::Refused(refusal) => Some(refusal.hint()),
             Self::Connect(error) => Some(error.hint()),
             Self::Busy(error) => Some(error.hint()),
             Self::Query(error) => Some(error.hint()),
+            Self::Journal(error) => Some(error.hint()),
             Self::Statement(error) => Some(error.hint()),
             Self::Sandbox(error) => Some(error.hint()),
             Self::Tool(error) => Some(error.hint()),
             Self::Backup(error) => Some(error.hint()),
+            Self::Smoke(error) => Some(error.hint()),
             Self::Io { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => {
                 Some("free some disk space and run the same command again".into())
             }

@@ -10,6 +10,7 @@ use crate::check::{Expectation, Severity};
 use crate::plan::Direction;
 use crate::postgres::version::Version;
 use crate::statement::{ClassLabel, Mode};
+use crate::traffic::Code;
 
 /// Version of the event format; it goes up when a field changes its meaning or goes away.
 pub const FORMAT: u32 = 1;
@@ -86,8 +87,14 @@ pub enum EventKind {
     },
     /// A check was run.
     Check(CheckDone),
+    /// A smoke test was sent.
+    Smoke(SmokeDone),
     /// A backup was made and proven.
     Backup(BackupDone),
+    /// What clients ran meanwhile.
+    Traffic(TrafficDone),
+    /// Which locks a migration file held.
+    Locks(LocksHeld),
     /// A figure worth keeping.
     Figure {
         /// Its name.
@@ -237,6 +244,27 @@ pub enum CheckOutcome {
     Reported,
 }
 
+/// See [`EventKind::Smoke`].
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct SmokeDone {
+    /// What the service is called: `app`, `app-before`, or where it runs.
+    pub service: String,
+    /// The test's name.
+    pub name: String,
+    /// Its flow; empty if it has none.
+    pub flow: String,
+    /// Method and path as the file has them, without the values that were filled in.
+    pub request: String,
+    /// The status that came, if one did.
+    pub status: Option<u16>,
+    /// The answer was what it had to be.
+    pub passed: bool,
+    /// What was expected and what was found; no secret is in it.
+    pub complaints: Vec<String>,
+    /// From the request to the end of the answer.
+    pub duration_ms: u64,
+}
+
 /// See [`EventKind::Backup`].
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct BackupDone {
@@ -252,6 +280,56 @@ pub struct BackupDone {
     pub dump_ms: u64,
     /// How long restoring and comparing took.
     pub proof_ms: u64,
+}
+
+/// See [`EventKind::Traffic`].
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct TrafficDone {
+    /// The statement's name.
+    pub name: String,
+    /// Whose it is.
+    pub code: Code,
+    /// File and line.
+    pub place: String,
+    /// How often clients ran it.
+    pub runs: u64,
+    /// How often it failed.
+    pub errors: u64,
+    /// The first failure, in the server's words.
+    pub error: Option<String>,
+    /// Half of the runs took no longer than that many microseconds.
+    pub median_us: u64,
+    /// 99 of 100 runs took no longer than that many microseconds.
+    pub most_us: u64,
+    /// The longest run, in microseconds.
+    pub longest_us: u64,
+}
+
+/// See [`EventKind::Locks`]. Seen from a second connection by samples: a lock may have been held for up
+/// to two intervals less than is said.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct LocksHeld {
+    /// The file's version.
+    pub version: i64,
+    /// There or back.
+    pub direction: Direction,
+    /// The locks on relations that were there before, and that keep others from reading or writing.
+    pub locks: Vec<LockHeld>,
+    /// The tables whose rows were all written anew.
+    pub rewritten: Vec<String>,
+}
+
+/// One kind of lock on one relation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LockHeld {
+    /// Schema and name.
+    pub relation: String,
+    /// As `pg_locks` names it.
+    pub mode: String,
+    /// The longest time without a pause.
+    pub longest_ms: u64,
+    /// The most sessions that waited for the relation at once.
+    pub waiting: u64,
 }
 
 /// How much a note matters.

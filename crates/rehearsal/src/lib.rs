@@ -18,26 +18,34 @@
 //!
 //! The library prints nothing and asks no terminal: the shell that embeds it does.
 
+pub mod add_only;
 pub mod apply;
 pub mod backup;
 pub mod batch_marker;
 pub mod check;
 pub mod config;
 pub mod context;
+pub mod contract;
 pub mod error;
 pub mod event;
+pub mod log_tail;
+pub mod losses;
 pub mod plan;
 pub mod postgres;
 pub mod process;
 pub mod providers;
 pub mod record;
+pub mod release;
 pub mod report;
 pub mod run;
+mod sections;
+pub mod smoke;
 pub mod source;
 pub mod startup;
 pub mod statement;
 pub mod steps;
 pub mod store;
 pub mod target;
+pub mod traffic;
 
 pub use error::{Error, Kind, Result};

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use rustix::process::{Pid, test_kill_process};
+use rustix::process::{Pid, Signal, test_kill_process};
 
 /// Stands for what this system does not tell.
 const UNKNOWN: &str = "-";
@@ -81,6 +81,20 @@ fn start_time(pid: u32) -> Option<String> {
     // The name, in parentheses, may hold blanks: count from behind it.
     let rest = stat.rsplit_once(')')?.1;
     rest.split_whitespace().nth(19).map(str::to_owned)
+}
+
+/// Gives a child, between fork and exec, the wish to get that signal when the thread that started it
+/// ends: also when we are killed.
+#[cfg(target_os = "linux")]
+pub(crate) fn die_with_parent(signal: Signal) -> impl FnMut() -> std::io::Result<()> + Send + Sync + 'static {
+    // prctl(2) is async-signal-safe, allocates nothing and touches no memory of ours.
+    move || rustix::process::set_parent_process_death_signal(Some(signal)).map_err(Into::into)
+}
+
+/// Elsewhere the sweep at the next start finds what a killed run left.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn die_with_parent(_signal: Signal) -> impl FnMut() -> std::io::Result<()> + Send + Sync + 'static {
+    || Ok(())
 }
 
 #[cfg(test)]

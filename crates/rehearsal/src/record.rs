@@ -7,7 +7,10 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::context::{Observation, Seen};
-use crate::event::{BackupDone, CheckDone, ErrorText, Event, EventKind, Level, Outcome, RunStarted, StatementDone};
+use crate::event::{
+    BackupDone, CheckDone, ErrorText, Event, EventKind, Level, LocksHeld, Outcome, RunStarted, SmokeDone,
+    StatementDone, TrafficDone,
+};
 use crate::postgres::version::Version;
 
 /// Version of the record's format; it goes up when a field changes its meaning or goes away.
@@ -85,9 +88,18 @@ pub struct StepRecord {
     /// The checks that it ran.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub checks: Vec<CheckDone>,
+    /// The smoke tests that it sent.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub smoke: Vec<SmokeDone>,
     /// The backup that it made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backup: Option<BackupDone>,
+    /// What clients ran meanwhile.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub traffic: Vec<TrafficDone>,
+    /// The locks that its files held.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub locks: Vec<LocksHeld>,
     /// Figures by name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub figures: Vec<(String, String)>,
@@ -156,7 +168,9 @@ impl Record {
     /// the next one will.
     #[must_use]
     pub fn is_evidence(&self) -> bool {
-        let says = |step: &StepRecord| !step.statements.is_empty() || !step.checks.is_empty() || step.backup.is_some();
+        let says = |step: &StepRecord| {
+            !step.statements.is_empty() || !step.checks.is_empty() || !step.smoke.is_empty() || step.backup.is_some()
+        };
         self.error.is_some() || self.steps.len() > 1 || self.steps.iter().any(says)
     }
 
@@ -206,7 +220,10 @@ impl Record {
                 summary: String::new(),
                 statements: Vec::new(),
                 checks: Vec::new(),
+                smoke: Vec::new(),
                 backup: None,
+                traffic: Vec::new(),
+                locks: Vec::new(),
                 figures: Vec::new(),
                 notes: Vec::new(),
             }),
@@ -235,7 +252,10 @@ impl StepRecord {
         match kind {
             EventKind::Statement(statement) => self.statements.push(statement.clone()),
             EventKind::Check(check) => self.checks.push(check.clone()),
+            EventKind::Smoke(smoke) => self.smoke.push(smoke.clone()),
             EventKind::Backup(backup) => self.backup = Some(backup.clone()),
+            EventKind::Traffic(traffic) => self.traffic.push(traffic.clone()),
+            EventKind::Locks(locks) => self.locks.push(locks.clone()),
             EventKind::Figure { name, value } => self.figures.push((name.clone(), value.clone())),
             EventKind::Note { level, text } => self.notes.push((*level, text.clone())),
             EventKind::StepFinished { outcome, summary, duration_ms, .. } => {

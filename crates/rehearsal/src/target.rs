@@ -3,10 +3,11 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
 use url::Url;
 
+use crate::postgres::identity::Identity;
 use crate::postgres::parameters::{self, Parameter};
 
 /// What a throwaway database is called, where others have their name in `rehearsal.toml`.
@@ -52,6 +53,8 @@ pub struct Target {
     /// Settings that every session begins with (`options`).
     settings: Vec<(String, String)>,
     protected: bool,
+    /// What it must be, wherever it is.
+    identity: Option<Identity>,
     /// A throwaway server: nothing of the environment is meant for it.
     ours: bool,
 }
@@ -186,6 +189,7 @@ impl Target {
             parameters,
             settings,
             protected: false,
+            identity: None,
             ours: false,
         })
     }
@@ -203,6 +207,7 @@ impl Target {
             parameters: vec![("sslmode", "disable".into())],
             settings: Vec::new(),
             protected: false,
+            identity: None,
             ours: true,
         }
     }
@@ -214,10 +219,29 @@ impl Target {
         self
     }
 
+    /// Pins it: a connection to anything else is refused.
+    #[must_use]
+    pub fn pinned(mut self, identity: Option<Identity>) -> Self {
+        self.identity = identity;
+        self
+    }
+
+    /// Whether it is pinned to one database.
+    #[must_use]
+    pub fn is_pinned(&self) -> bool {
+        self.identity.is_some()
+    }
+
+    /// What it is pinned to.
+    pub(crate) fn identity(&self) -> Option<&Identity> {
+        self.identity.as_ref()
+    }
+
     /// The same server, another database.
     #[must_use]
     pub fn with_database(&self, database: &str) -> Self {
-        Self { database: database.into(), ..self.clone() }
+        let identity = self.identity.clone().map(|identity| Identity { database: None, ..identity });
+        Self { database: database.into(), identity, ..self.clone() }
     }
 
     /// The same database as another user with the same password.
@@ -245,6 +269,11 @@ impl Target {
     /// The password, for a role of a sandbox to be given the same.
     pub(crate) fn password(&self) -> Option<&str> {
         self.password.as_ref().map(|Secret(password)| password.as_str())
+    }
+
+    /// The role that works on it.
+    pub(crate) fn user(&self) -> &str {
+        &self.user
     }
 
     /// Its name in `rehearsal.toml`.
@@ -364,15 +393,28 @@ impl Target {
     /// A sandbox's URL with its password: for a child process's environment, never for people.
     #[must_use]
     pub fn sandbox_url(&self) -> String {
-        let password = self.password().map_or_else(String::new, |password| format!(":{password}"));
-        let Self { user, port, database, .. } = self;
-        match &self.host {
-            Host::Tcp(host) => format!("postgres://{user}{password}@{host}:{port}/{database}"),
+        let password = self.password().map_or_else(String::new, |password| format!(":{}", encode(password)));
+        let (user, port, database) = (encode(&self.user), self.port, encode(&self.database));
+        let mut url = match &self.host {
+            Host::Tcp(host) => format!("postgres://{user}{password}@{host}:{port}/{database}?"),
             Host::Socket(folder) => {
-                format!("postgres://{user}{password}@localhost:{port}/{database}?host={}", folder.display())
+                let folder = encode(&folder.display().to_string());
+                format!("postgres://{user}{password}@localhost:{port}/{database}?host={folder}&")
             }
+        };
+        let settings = parameters::write_options(self.settings());
+        if !settings.is_empty() {
+            url.push_str(&format!("options={}", encode(&settings)));
         }
+        url.trim_end_matches(['?', '&']).to_owned()
     }
+}
+
+/// What may stand in a URL as it is, a socket's folder included.
+const UNENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+fn encode(text: &str) -> String {
+    utf8_percent_encode(text, UNENCODED).to_string()
 }
 
 fn decode(text: &str) -> String {

@@ -126,13 +126,19 @@ impl StatementError {
                 Some("the relation is not there: compare the database with `cargo xtask status`".to_owned())
             }
             Some("42701" | "42P07" | "42710") => {
-                Some("it is there already: find out who made it before anything else".to_owned())
+                Some(
+                    "it is there already: find out who made it before anything else; if nothing in it is needed, drop it and run the same command again"
+                        .to_owned(),
+                )
             }
             Some("23505") => Some(format!(
                 "there are duplicates{}",
                 self.detail.as_ref().map_or_else(String::new, |detail| format!(": {detail}"))
             )),
-            Some("23502" | "23503" | "23514") => self.detail.clone(),
+            // What VALIDATE finds comes without a row: the scan stops at the first one.
+            Some("23502" | "23503" | "23514") => self.detail.clone().or_else(|| {
+                Some("some rows do not follow it: find them by the constraint's condition and put them right".to_owned())
+            }),
             Some("57014") => Some(
                 "it took longer than its time limit (`limits` in rehearsal.toml); batch it, or raise the limit"
                     .to_owned(),

@@ -5,8 +5,9 @@ use std::time::Instant;
 use super::limits::Limits;
 use super::{one_transaction, stepwise};
 use crate::error::Result;
-use crate::event::{Emitter, EventKind, milliseconds};
+use crate::event::{Emitter, EventKind, LockHeld, LocksHeld, milliseconds};
 use crate::plan::{Plan, PlannedFile};
+use crate::postgres::lock_watch::{LockWatch, Seen};
 use crate::postgres::locks::Lock;
 use crate::postgres::session::Session;
 use crate::postgres::{history, journal};
@@ -24,6 +25,8 @@ pub struct Applier<'a> {
     pub history_table: &'a str,
     /// Written into the journal.
     pub run_id: &'a str,
+    /// Who watches the session's locks, if anybody does.
+    pub watch: Option<LockWatch>,
 }
 
 impl Applier<'_> {
@@ -73,15 +76,61 @@ impl Applier<'_> {
             mode: file.script.mode,
             resumes: file.resumes,
         });
+        if let Some(watch) = &self.watch {
+            let begun = watch.begin().await;
+            self.still_watched(begun);
+        }
         match file.script.mode {
             Mode::OneTransaction => one_transaction::run(self, file).await?,
             Mode::Stepwise => stepwise::run(self, file).await?,
         }
+        self.tell_locks(file).await;
         self.events.emit(EventKind::FileFinished {
             version: file.version,
             direction: file.direction,
             duration_ms: milliseconds(began),
         });
         Ok(())
+    }
+
+    /// Has the locks looked at now, before they are given back.
+    pub(super) async fn look_at_locks(&mut self) {
+        if let Some(watch) = &self.watch {
+            let looked = watch.look().await;
+            self.still_watched(looked);
+        }
+    }
+
+    async fn tell_locks(&mut self, file: &PlannedFile) {
+        let Some(watch) = &self.watch else { return };
+        let ended = watch.end().await;
+        let Some(seen) = self.still_watched(ended) else { return };
+        if seen == Seen::default() {
+            return;
+        }
+        let locks = seen.locks.into_iter().map(|held| LockHeld {
+            relation: held.relation,
+            mode: held.mode,
+            longest_ms: u64::try_from(held.longest.as_millis()).unwrap_or(u64::MAX),
+            waiting: held.waiting,
+        });
+        self.events.emit(EventKind::Locks(LocksHeld {
+            version: file.version,
+            direction: file.direction,
+            locks: locks.collect(),
+            rewritten: seen.rewritten,
+        }));
+    }
+
+    /// A migration does not fail because nobody could watch it: that is told, once.
+    fn still_watched<T>(&mut self, result: Result<T>) -> Option<T> {
+        match result {
+            Ok(seen) => Some(seen),
+            Err(error) => {
+                self.watch = None;
+                self.events.warn(format!("the locks are no longer watched: {error}"));
+                None
+            }
+        }
     }
 }

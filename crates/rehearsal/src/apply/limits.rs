@@ -25,7 +25,7 @@ pub struct Limits {
     /// How long a statement that waits for others by its nature (`… CONCURRENTLY`) may take.
     #[serde(with = "humantime_serde")]
     pub concurrently_timeout: Duration,
-    /// How many rows the first batch takes.
+    /// How many rows a batch takes at first, after one of a tenth of them.
     pub batch_rows: u64,
     /// How long a batch should take; their size follows it.
     #[serde(with = "humantime_serde")]

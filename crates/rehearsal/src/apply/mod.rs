@@ -4,6 +4,7 @@ pub mod batch;
 mod blockers;
 pub mod failure;
 pub mod file;
+pub mod instant;
 pub mod limits;
 pub mod one_transaction;
 mod outside;

@@ -87,6 +87,8 @@ async fn attempt<'a>(
             already_done: false,
         });
     }
+    applier.look_at_locks().await;
+    let session = &mut *applier.session;
     // A deferred constraint speaks up at the commit: the last statement is the nearest place.
     let committing = |stopped| Failure { statement: file.script.statements.last(), stopped };
     match file.direction {

@@ -182,6 +182,7 @@ async fn attempt(
     let rows = watched.during(&mut tries.blockers, session.execute(&statement.sql)).await?.rows_affected();
     place.start(session, &statement.digest(), applier.run_id, None).await?;
     place.finish(session, rows).await?;
-    session.execute("COMMIT").await?;
+    applier.look_at_locks().await;
+    applier.session.execute("COMMIT").await?;
     Ok(rows)
 }

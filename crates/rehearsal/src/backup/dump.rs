@@ -29,7 +29,7 @@ const PARTIAL_SUFFIX: &str = ".partial";
 const COMPRESSED: &str = "--compress=1";
 
 /// Not at all, where there is room: the source's snapshot is held for a third of the time, and the
-/// files are packed while the proof restores them.
+/// files are packed once it is given back.
 const PLAIN: &str = "--compress=0";
 
 /// What our own connections speak: the dump's bytes are compared with what they read.

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{BufReader, BufWriter, Read, Write};
+use std::io::{BufReader, Read, Write};
 use std::path::{Path, PathBuf};
+use std::thread;
 
 use flate2::Compression;
 use flate2::read::MultiGzDecoder;
@@ -14,14 +15,24 @@ use tokio_util::sync::CancellationToken;
 use super::failure::BackupError;
 use super::manifest::{FileEntry, Manifest};
 use crate::error::{Error, Result};
-use crate::postgres::contents::{Fingerprint, Lines, TableName};
+use crate::postgres::contents::{Contents, Fingerprint, Lines, TableName};
 use crate::postgres::schema::hex;
 
 /// How much is read at once.
 const CHUNK: usize = 256 * 1024;
 
+/// How much becomes one member of a packed file: enough that its own header and empty dictionary are
+/// not felt in the size.
+const MEMBER: usize = 1024 * 1024;
+
+/// gzip level 1: the next one takes longer by more than it makes smaller.
+const LEVEL: Compression = Compression::fast();
+
 /// What COPY writes after the last row.
 const END_OF_DATA: &[u8] = b"\\.\n";
+
+/// What pg_dump writes after that.
+const END_OF_FILE: &[u8] = b"\n\n";
 
 /// All files below a folder, sorted, relative to it.
 ///
@@ -58,52 +69,82 @@ fn packed(plain: &Path) -> PathBuf {
     path.into()
 }
 
-/// Packs what pg_dump left plain, as its manual allows: `N.dat` becomes `N.dat.gz`, and pg_restore
-/// reads either. The plain files stay, for whoever reads them now. Each packed file is read back:
-/// gzip keeps a checksum of what went in.
+/// Reads the rows of the named tables, and packs what pg_dump left plain, as its manual allows: `N.dat`
+/// becomes `N.dat.gz`, and pg_restore reads either. The plain file goes as soon as its packed one is
+/// there: what is restored to prove the backup is what is kept.
 ///
 /// # Errors
-/// The file system's, or [`Error::Interrupted`].
-pub fn pack(dump: &Path, cancel: &CancellationToken) -> Result<()> {
-    for path in plain(dump)? {
-        let target = packed(&path);
-        let mut reader = File::open(&path).map_err(Error::io("read", &path))?;
-        let file = File::create(&target).map_err(Error::io("write", &target))?;
-        let mut writer = GzEncoder::new(BufWriter::with_capacity(CHUNK, file), Compression::fast());
-        let mut buffer = vec![0; CHUNK];
-        loop {
-            let read = reader.read(&mut buffer).map_err(Error::io("read", &path))?;
-            if read == 0 {
-                break;
-            }
-            if cancel.is_cancelled() {
-                return Err(Error::Interrupted);
-            }
-            writer.write_all(&buffer[..read]).map_err(Error::io("write", &target))?;
+/// The file system's, the decompressor's, or [`Error::Interrupted`].
+pub fn read_and_pack(
+    dump: &Path,
+    tables: &BTreeMap<TableName, u64>,
+    jobs: usize,
+    cancel: &CancellationToken,
+) -> Result<Contents> {
+    let plain = plain(dump)?;
+    let mut contents = Contents::new();
+    for (table, id) in tables {
+        if cancel.is_cancelled() {
+            return Err(Error::Interrupted);
         }
-        let finish = || writer.finish()?.into_inner()?.sync_all();
-        finish().map_err(Error::io("write", &target))?;
-        // Tables are read back for their rows in any case.
-        if path.file_name().and_then(|name| name.to_str()).is_some_and(|name| name.starts_with("blob")) {
-            let file = File::open(&target).map_err(Error::io("read", &target))?;
-            std::io::copy(&mut MultiGzDecoder::new(BufReader::with_capacity(CHUNK, file)), &mut std::io::sink())
-                .map_err(Error::io("read", &target))?;
+        let path = dump.join(format!("{id}.dat"));
+        let fingerprint = if plain.contains(&path) { pack(&path, jobs, cancel)? } else { read_packed(&path)? };
+        contents.insert(table.clone(), fingerprint);
+    }
+    for path in plain {
+        if path.exists() {
+            pack(&path, jobs, cancel)?;
         }
     }
-    Ok(())
+    Ok(contents)
 }
 
-/// Removes plain files that have been packed.
-///
-/// # Errors
-/// The file system's.
-pub fn remove_packed(dump: &Path) -> Result<()> {
-    for path in plain(dump)? {
-        if packed(&path).is_file() {
-            std::fs::remove_file(&path).map_err(Error::io("remove", &path))?;
+/// Packs one file, in members of [`MEMBER`] bytes that are compressed side by side.
+fn pack(plain: &Path, jobs: usize, cancel: &CancellationToken) -> Result<Fingerprint> {
+    let target = packed(plain);
+    let mut reader = File::open(plain).map_err(Error::io("read", plain))?;
+    let mut writer = File::create(&target).map_err(Error::io("write", &target))?;
+    let mut rows = Rows::default();
+    let mut chunks = vec![Vec::with_capacity(MEMBER); jobs.max(1)];
+    loop {
+        if cancel.is_cancelled() {
+            return Err(Error::Interrupted);
+        }
+        for chunk in &mut chunks {
+            chunk.clear();
+            (&mut reader).take(MEMBER as u64).read_to_end(chunk).map_err(Error::io("read", plain))?;
+        }
+        let filled: Vec<_> = chunks.iter().filter(|chunk| !chunk.is_empty()).collect();
+        let at_end = filled.len() < chunks.len();
+        let members = thread::scope(|scope| {
+            let members: Vec<_> = filled.iter().map(|chunk| scope.spawn(|| member(chunk))).collect();
+            filled.iter().for_each(|chunk| rows.feed(chunk));
+            let ended = |member: thread::ScopedJoinHandle<'_, _>| member.join().unwrap_or_else(|_| Err(panicked()));
+            members.into_iter().map(ended).collect::<std::io::Result<Vec<_>>>()
+        });
+        for member in members.map_err(Error::io("pack", plain))? {
+            writer.write_all(&member).map_err(Error::io("write", &target))?;
+        }
+        if at_end {
+            break;
         }
     }
-    Ok(())
+    // An empty file is not gzip's idea of nothing.
+    if writer.metadata().map_err(Error::io("look at", &target))?.len() == 0 {
+        member(&[]).and_then(|member| writer.write_all(&member)).map_err(Error::io("write", &target))?;
+    }
+    std::fs::remove_file(plain).map_err(Error::io("remove", plain))?;
+    Ok(rows.end())
+}
+
+fn member(bytes: &[u8]) -> std::io::Result<Vec<u8>> {
+    let mut encoder = GzEncoder::new(Vec::with_capacity(bytes.len() / 2), LEVEL);
+    encoder.write_all(bytes)?;
+    encoder.finish()
+}
+
+fn panicked() -> std::io::Error {
+    std::io::Error::other("a thread that packs has panicked")
 }
 
 /// Size and digest of one file, which is on the disk when this returns: a backup that counts must
@@ -189,42 +230,42 @@ pub fn data_files<'a>(listing: &str, tables: impl Iterator<Item = &'a TableName>
     files
 }
 
-/// Rows and fingerprint of one table, from the dump's own bytes: the source pays nothing for it.
-///
-/// # Errors
-/// The file system's, or the decompressor's.
-pub fn table(dump: &Path, id: u64) -> Result<Fingerprint> {
-    let compressed = dump.join(format!("{id}.dat.gz"));
-    let plain = dump.join(format!("{id}.dat"));
-    if compressed.is_file() {
-        let file = File::open(&compressed).map_err(Error::io("read", &compressed))?;
-        return lines(MultiGzDecoder::new(BufReader::with_capacity(CHUNK, file)))
-            .map_err(Error::io("read", &compressed));
+/// Rows and fingerprint of a table whose file pg_dump itself has packed.
+fn read_packed(plain: &Path) -> Result<Fingerprint> {
+    let path = packed(plain);
+    let file = File::open(&path).map_err(Error::io("read", &path))?;
+    let mut reader = MultiGzDecoder::new(BufReader::with_capacity(CHUNK, file));
+    let mut rows = Rows::default();
+    let mut buffer = vec![0; CHUNK];
+    loop {
+        match reader.read(&mut buffer).map_err(Error::io("read", &path))? {
+            0 => return Ok(rows.end()),
+            read => rows.feed(&buffer[..read]),
+        }
     }
-    let file = File::open(&plain).map_err(Error::io("read", &plain))?;
-    lines(file).map_err(Error::io("read", &plain))
 }
 
-fn lines(mut reader: impl Read) -> std::io::Result<Fingerprint> {
-    let mut lines = Lines::default();
-    let mut buffer = vec![0; CHUNK];
-    // The end marker may be cut by a chunk: as many bytes as it may take are held back.
-    let mut held: Vec<u8> = Vec::new();
-    loop {
-        let read = reader.read(&mut buffer)?;
-        if read == 0 {
-            break;
-        }
-        held.extend_from_slice(&buffer[..read]);
-        let keep = held.len().min(END_OF_DATA.len() + 2);
-        let give = held.len() - keep;
-        lines.feed(&held[..give]);
-        held.drain(..give);
+/// The rows of a table's file: COPY's lines without what pg_dump puts behind them.
+#[derive(Default)]
+struct Rows {
+    lines: Lines,
+    /// The end marker may be cut by a chunk: as many bytes as it may take are held back.
+    held: Vec<u8>,
+}
+
+impl Rows {
+    fn feed(&mut self, bytes: &[u8]) {
+        self.held.extend_from_slice(bytes);
+        let give = self.held.len().saturating_sub(END_OF_DATA.len() + END_OF_FILE.len());
+        self.lines.feed(&self.held[..give]);
+        self.held.drain(..give);
     }
-    // pg_dump ends a table's data with `\.` and two empty lines.
-    let rest = held.strip_suffix(b"\n\n").unwrap_or(&held);
-    lines.feed(rest.strip_suffix(END_OF_DATA).unwrap_or(rest));
-    Ok(lines.fingerprint)
+
+    fn end(mut self) -> Fingerprint {
+        let rest = self.held.strip_suffix(END_OF_FILE).unwrap_or(&self.held);
+        self.lines.feed(rest.strip_suffix(END_OF_DATA).unwrap_or(rest));
+        self.lines.fingerprint
+    }
 }
 
 #[cfg(test)]
@@ -244,7 +285,12 @@ mod tests {
     fn the_end_marker_is_no_row() {
         for (text, rows) in [("a\tb\nc\td\n\\.\n\n\n", 2), ("\\.\n\n\n", 0), ("\n\\.\n\n\n", 1), ("x\n\n\\.\n\n\n", 2)]
         {
-            assert_eq!(lines(text.as_bytes()).expect("reads").rows, rows, "{text:?}");
+            for cut in 0..text.len() {
+                let mut read = Rows::default();
+                read.feed(&text.as_bytes()[..cut]);
+                read.feed(&text.as_bytes()[cut..]);
+                assert_eq!(read.end().rows, rows, "{text:?} cut at {cut}");
+            }
         }
     }
 }

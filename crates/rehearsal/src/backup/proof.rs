@@ -60,16 +60,13 @@ pub(super) async fn prove(cx: &Context, tools: &Tools, folder: &Path, source: &S
     sandbox.create_roles(&source.manifest.surroundings.roles, &cancel).await.map_err(not_proven)?;
     let copy =
         sandbox.create_database(PROOF_DATABASE, Some(&source.manifest.encoding), &cancel).await.map_err(not_proven)?;
+    let expected = read_and_pack(dump.clone(), data, jobs, cancel.clone()).await.map_err(not_proven)?;
+    // What is restored is what is kept, to the byte; its digests are taken meanwhile.
     let restoring = restore::run(tools, &dump, &copy, jobs, &cancel);
-    // The dump is packed and read while it is restored; both are needed in any case. The contents are
-    // read from what is kept, not from what is restored: what differs between the two is found.
-    let packing = read_dump(dump.clone(), data, cancel.clone());
-    let (restored, read) = tokio::join!(restoring, packing);
+    let (restored, entries) = tokio::join!(restoring, digests(folder.to_owned()));
     restored.map_err(not_proven)?;
-    let expected = read.map_err(not_proven)?;
-    let keeping = digests(folder.to_owned(), dump);
-    let (entries, found) = tokio::join!(keeping, restored_contents(&copy, tables, &cancel));
-    let (entries, (found, found_sequences)) = (entries.map_err(not_proven)?, found.map_err(not_proven)?);
+    let entries = entries.map_err(not_proven)?;
+    let (found, found_sequences) = restored_contents(&copy, tables, &cancel).await.map_err(not_proven)?;
     let mut differences = compare(tables, &expected, &found);
     differences.extend(compare_sequences(&source.sequences, &positions, &found_sequences));
     if !differences.is_empty() {
@@ -126,29 +123,19 @@ async fn positions(cx: &Context, tools: &Tools, folder: &Path, listing: &str) ->
     Ok(sequences::in_script(&String::from_utf8_lossy(&output?)))
 }
 
-/// Packs the dump's files, and reads what is in the packed ones.
-async fn read_dump(dump: PathBuf, data: BTreeMap<TableName, u64>, cancel: CancellationToken) -> Result<Contents> {
-    blocking(move || {
-        files::pack(&dump, &cancel)?;
-        let read = |(table, id)| {
-            // One that is being read is read to its end: what follows is left alone.
-            if cancel.is_cancelled() {
-                return Err(Error::Interrupted);
-            }
-            Ok((table, files::table(&dump, id)?))
-        };
-        data.into_iter().map(read).collect()
-    })
-    .await
+/// What is in the dump, by its own bytes.
+async fn read_and_pack(
+    dump: PathBuf,
+    data: BTreeMap<TableName, u64>,
+    jobs: usize,
+    cancel: CancellationToken,
+) -> Result<Contents> {
+    blocking(move || files::read_and_pack(&dump, &data, jobs, &cancel)).await
 }
 
-/// Removes what was packed, and takes the digests of what is kept once all of it is on the disk.
-async fn digests(folder: PathBuf, dump: PathBuf) -> Result<Vec<FileEntry>> {
-    blocking(move || {
-        files::remove_packed(&dump)?;
-        files::list(&folder)?.iter().map(|path| files::keep(&folder, path)).collect()
-    })
-    .await
+/// The digests of what is kept, once it is on the disk.
+async fn digests(folder: PathBuf) -> Result<Vec<FileEntry>> {
+    blocking(move || files::list(&folder)?.iter().map(|path| files::keep(&folder, path)).collect()).await
 }
 
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {

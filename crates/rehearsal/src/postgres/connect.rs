@@ -45,6 +45,16 @@ pub enum ConnectError {
         /// The server's words.
         reason: String,
     },
+    /// The database that answers is not the one that the target is pinned to.
+    #[error("{target} leads elsewhere: it is pinned to {pinned}, and what answers is {found}")]
+    Elsewhere {
+        /// The target, without its password.
+        target: String,
+        /// What it must be.
+        pinned: String,
+        /// What it is.
+        found: String,
+    },
     /// TLS or another setting does not fit.
     #[error("cannot connect to {address} with these settings: {reason}")]
     Settings {
@@ -75,6 +85,7 @@ impl ConnectError {
     pub fn kind(&self) -> Kind {
         match self {
             Self::Unreachable { .. } | Self::NotNow { .. } => Kind::Busy,
+            Self::Elsewhere { .. } => Kind::Refused,
             Self::NotAllowed { .. } | Self::NoDatabase { .. } | Self::Settings { .. } => Kind::Usage,
         }
     }
@@ -91,6 +102,10 @@ impl ConnectError {
                     .into()
             }
             Self::NoDatabase { .. } => "check the database's name; a database is never created by itself".into(),
+            Self::Elsewhere { .. } => {
+                "correct the URL; if the database has moved on purpose, change the target's `identity` in rehearsal.toml"
+                    .into()
+            }
             Self::NotNow { .. } => "wait a moment and run the same command again".into(),
             Self::Settings { .. } => "check sslmode and the certificates in the URL".into(),
         }

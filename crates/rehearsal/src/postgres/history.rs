@@ -134,6 +134,18 @@ impl History {
         self.journalled.as_ref()
     }
 
+    /// Takes out the versions that are newer than `newest` and gives them back: to a program that has only
+    /// older migrations, they are the business of a later one.
+    pub fn take_newer_than(&mut self, newest: i64) -> Vec<i64> {
+        let unfinished = self.unfinished().map(|row| row.version);
+        if unfinished.is_some_and(|version| version > newest) {
+            self.journalled = None;
+        }
+        let (rows, newer) = std::mem::take(&mut self.rows).into_iter().partition(|row| row.version <= newest);
+        self.rows = rows;
+        newer.into_iter().map(|row: Applied| row.version).collect()
+    }
+
     #[cfg(test)]
     pub(crate) fn for_tests(rows: impl Iterator<Item = Applied>) -> Self {
         Self { rows: rows.collect(), journalled: None }

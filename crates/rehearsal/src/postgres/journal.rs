@@ -16,6 +16,18 @@ use crate::plan::Direction;
 /// The schema of our own tables. Comparisons of schema and data leave it out.
 pub const SCHEMA: &str = "rehearsal";
 
+/// Version of the tables; it goes up when they change. The table's comment tells it, which one query
+/// reads together with whether there is a table at all, and which a dump carries along.
+const FORMAT: usize = 1;
+
+/// What brings a journal of each earlier format to the next one.
+const UPGRADES: [&str; FORMAT] = [
+    // Before formats were counted there were fewer states.
+    "ALTER TABLE rehearsal.journal DROP CONSTRAINT IF EXISTS journal_state_check, \
+         ADD CONSTRAINT journal_state_check CHECK (state IN ('waiting', 'started', 'done')); \
+     COMMENT ON TABLE rehearsal.journal IS 'format 1'",
+];
+
 const CREATE: &str = "\
 CREATE SCHEMA IF NOT EXISTS rehearsal;
 CREATE TABLE IF NOT EXISTS rehearsal.journal (
@@ -32,7 +44,23 @@ CREATE TABLE IF NOT EXISTS rehearsal.journal (
     finished_at timestamptz,
     PRIMARY KEY (version, direction, statement)
 );
+COMMENT ON TABLE rehearsal.journal IS 'format 1';
 COMMENT ON SCHEMA rehearsal IS 'How far migrations that are not one transaction have come; kept by rehearsal';";
+
+/// The journal cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("the journal in this database is of format {found}, and this version of the tool knows {FORMAT}")]
+pub struct JournalError {
+    found: usize,
+}
+
+impl JournalError {
+    /// What to do next.
+    #[must_use]
+    pub fn hint(&self) -> String {
+        "use the newer version of this tool that has worked on this database".into()
+    }
+}
 
 /// How far a statement came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,25 +99,38 @@ pub struct Place {
     pub statement: i32,
 }
 
-/// Creates the tables if they are not there.
+/// Creates the tables if they are not there, and brings those of earlier versions up to date.
 ///
 /// # Errors
-/// When the role may not create a schema in this database.
+/// When the role may not create a schema in this database, or [`JournalError`].
 pub async fn ensure(session: &mut Session) -> Result<()> {
-    if !exists(session).await? {
-        session.execute(CREATE).await.map_err(Stopped::doing("create the journal (schema rehearsal)"))?;
-    }
+    match format(session).await? {
+        None => session.execute(CREATE).await.map_err(Stopped::doing("create the journal (schema rehearsal)"))?,
+        Some(found) if found < FORMAT => {
+            // All of them in one message, which is one transaction.
+            let upgrades = UPGRADES[found..].join("; ");
+            session.execute(&upgrades).await.map_err(Stopped::doing("bring the journal up to date"))?
+        }
+        Some(_) => return Ok(()),
+    };
     Ok(())
 }
 
 /// Whether this database has a journal.
 ///
 /// # Errors
-/// The server's.
+/// The server's, or [`JournalError`].
 pub async fn exists(session: &mut Session) -> Result<bool> {
-    let query = "SELECT to_regclass('rehearsal.journal')";
+    format(session).await.map(|format| format.is_some())
+}
+
+async fn format(session: &mut Session) -> Result<Option<usize>> {
+    let query = "SELECT oid, obj_description(oid, 'pg_class') FROM to_regclass('rehearsal.journal') AS oid";
     let rows = session.fetch_text(query, 1).await.map_err(Stopped::doing("look for the journal"))?;
-    Ok(rows.rows.first().is_some_and(|row| row[0].is_some()))
+    let Some([Some(_), comment]) = rows.rows.first().map(Vec::as_slice) else { return Ok(None) };
+    let number = comment.as_deref().and_then(|comment| comment.strip_prefix("format "));
+    let found = number.and_then(|number| number.parse().ok()).unwrap_or(0);
+    if found > FORMAT { Err(JournalError { found }.into()) } else { Ok(Some(found)) }
 }
 
 /// What is known of a file that stopped half-way.

@@ -4,8 +4,11 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
-use sqlx::postgres::{PgArguments, PgConnection, PgQueryResult, PgRow};
-use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor, Postgres, Row, ValueRef};
+use sqlx::postgres::{PgArguments, PgColumn, PgConnection, PgQueryResult, PgRow};
+use sqlx::{
+    AssertSqlSafe, Column, ConnectOptions, Connection, Executor, Postgres, Row, SqlSafeStr, Statement, TypeInfo,
+    ValueRef,
+};
 use tokio_util::sync::CancellationToken;
 
 use super::connect::{CONNECT_TIMEOUT, ConnectError};
@@ -72,12 +75,16 @@ impl Session {
             .await
             .map_err(|error| ConnectError::from_sqlx(address, &error))?;
         let text = |index| text_value(&row, index).unwrap_or_default();
-        Ok(Self {
+        let mut session = Self {
             connection,
             stop: Stop { target: target.clone(), pid: text(0).parse().unwrap_or_default(), cancel: cancel.clone() },
             version: Version::from_number(text(1).parse().unwrap_or_default()),
             in_recovery: text(2) == "t",
-        })
+        };
+        if let Some(identity) = target.identity() {
+            identity.check(&mut session).await?;
+        }
+        Ok(session)
     }
 
     /// Goes back to the limits that a session begins with.
@@ -182,6 +189,20 @@ impl Session {
         self.stop.guard(work).await
     }
 
+    /// Has the server parse a query, and gives names and types of the columns that it would give.
+    ///
+    /// # Errors
+    /// As [`Session::execute`].
+    pub async fn prepare(&mut self, sql: &str) -> Result<Vec<(String, String)>, Stopped> {
+        let work = async {
+            // Not kept: each query is prepared once.
+            let statement = self.connection.prepare(AssertSqlSafe(sql.to_owned()).into_sql_str()).await?;
+            let column = |column: &PgColumn| (column.name().to_owned(), column.type_info().name().to_owned());
+            Ok(statement.columns().iter().map(column).collect())
+        };
+        self.stop.guard(work).await
+    }
+
     /// Streams `COPY … TO STDOUT` into `each`, chunk by chunk.
     ///
     /// # Errors
@@ -234,8 +255,8 @@ pub struct TextRows {
     pub total: usize,
 }
 
-fn column_name(column: &sqlx::postgres::PgColumn) -> String {
-    sqlx::Column::name(column).to_owned()
+fn column_name(column: &PgColumn) -> String {
+    column.name().to_owned()
 }
 
 /// A value's text, by whichever protocol it came.

@@ -20,8 +20,10 @@ use super::sandbox::{Guard, Kept, SUPERUSER, Sandbox};
 use super::{sweep, template};
 use crate::context::Environment;
 use crate::error::{Error, Result};
+use crate::postgres::parameters;
 use crate::postgres::programs::{self, Installation};
 use crate::postgres::tools::Tools;
+use crate::process;
 use crate::target::{Host, Target};
 
 /// How a sandbox's folder is called; the sweep looks for it.
@@ -372,25 +374,23 @@ fn unprivileged_account() -> Result<Option<Account>> {
     })
 }
 
-/// Makes a command run as that account, with none of root's groups.
+/// Makes a command run as that account, with none of root's groups and none of the user's variables.
 pub(super) fn become_account(command: &mut Command, account: Option<&Account>) {
+    // The server's programs read libpq's variables as well: what the user's shell says of other
+    // servers (a date style, a time zone) would be this one's default.
+    for variable in parameters::not_inherited(true) {
+        command.env_remove(variable);
+    }
     if let Some(account) = account {
         // std drops the supplementary groups when root changes the uid.
         command.uid(account.uid).gid(account.gid);
     }
 }
 
-#[cfg(target_os = "linux")]
 #[expect(unsafe_code, reason = "pre_exec is the only way to run something between fork and exec")]
 fn die_with_parent(command: &mut Command) {
-    let set = || rustix::process::set_parent_process_death_signal(Some(Signal::QUIT)).map_err(Into::into);
-    // SAFETY: prctl(2) is async-signal-safe, allocates nothing and touches no memory of ours.
+    // SAFETY: what is run there is one system call, as its own words say.
     unsafe {
-        command.pre_exec(set);
+        command.pre_exec(process::die_with_parent(Signal::QUIT));
     }
-}
-
-#[cfg(not(target_os = "linux"))]
-fn die_with_parent(_command: &mut Command) {
-    // Elsewhere the sweep at the next start finds what a killed run left.
 }

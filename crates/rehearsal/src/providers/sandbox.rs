@@ -100,6 +100,27 @@ impl Sandbox {
         Ok(self.database(name))
     }
 
+    /// Copies one of its databases as it stands, for the same role, which owns the copy. Whoever is connected
+    /// to the original is in the way.
+    ///
+    /// # Errors
+    /// The server's.
+    pub async fn copy_database(&self, original: &Target, name: &str, cancel: &CancellationToken) -> Result<Target> {
+        self.drop_database(name, cancel).await?;
+        let mut session = Session::connect(&self.server, "sandbox", cancel).await?;
+        // No limit: it takes as long as the files are big.
+        let sql = format!(
+            "CREATE DATABASE {} TEMPLATE {} OWNER {}",
+            quote(name),
+            quote(original.database()),
+            quote(original.user())
+        );
+        session.execute("SET statement_timeout = 0").await.map_err(Stopped::doing("prepare the copy"))?;
+        session.execute(&sql).await.map_err(Stopped::doing("copy a database in the sandbox"))?;
+        session.close().await;
+        Ok(original.with_database(name))
+    }
+
     /// Removes a database.
     ///
     /// # Errors

@@ -13,6 +13,15 @@ pub fn duration(milliseconds: u64) -> String {
     }
 }
 
+/// `0.4 ms`, `12 ms`, `1.3 s`.
+#[must_use]
+pub fn milliseconds_of(microseconds: u64) -> String {
+    match microseconds {
+        0..10_000 => format!("{}.{} ms", microseconds / 1_000, microseconds % 1_000 / 100),
+        _ => duration(microseconds / 1_000),
+    }
+}
+
 /// `1,234,567`.
 #[must_use]
 pub fn count(number: u64) -> String {

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::format::{bytes, count, duration, shortened};
+use super::format::{bytes, count, duration, milliseconds_of, shortened};
 use crate::event::{CheckOutcome, Level};
 use crate::record::{Record, StepRecord};
 
@@ -49,9 +49,12 @@ pub fn render(record: &Record) -> String {
 fn details(text: &mut String, step: &StepRecord) {
     if step.statements.is_empty()
         && step.checks.is_empty()
+        && step.smoke.is_empty()
         && step.notes.is_empty()
         && step.backup.is_none()
         && step.figures.is_empty()
+        && step.locks.is_empty()
+        && step.traffic.is_empty()
     {
         return;
     }
@@ -101,6 +104,8 @@ fn details(text: &mut String, step: &StepRecord) {
             );
         }
     }
+    locks(text, step);
+    traffic(text, step);
     if !step.checks.is_empty() {
         line(text, "");
         line(text, "| check | expected | outcome | found | before |");
@@ -124,7 +129,73 @@ fn details(text: &mut String, step: &StepRecord) {
             );
         }
     }
+    if !step.smoke.is_empty() {
+        line(text, "");
+        line(text, "| service | smoke test | request | status | time | outcome |");
+        line(text, "|---|---|---|---:|---:|---|");
+        for smoke in &step.smoke {
+            let outcome = if smoke.passed {
+                "passed".into()
+            } else {
+                format!("**failed**: {}", cell(&smoke.complaints.join("; ")))
+            };
+            line(
+                text,
+                format!(
+                    "| {} | {} | `{}` | {} | {} | {outcome} |",
+                    cell(&smoke.service),
+                    cell(&smoke.name),
+                    cell(&smoke.request).replace('`', "'"),
+                    smoke.status.map_or_else(String::new, |status| status.to_string()),
+                    duration(smoke.duration_ms)
+                ),
+            );
+        }
+    }
     line(text, "");
+}
+
+fn locks(text: &mut String, step: &StepRecord) {
+    if step.locks.is_empty() {
+        return;
+    }
+    line(text, "");
+    line(text, "| version | lock | relation | longest | waiting | |");
+    line(text, "|---:|---|---|---:|---:|---|");
+    for file in &step.locks {
+        let version = format!("{} {}", file.version, file.direction.as_str());
+        for lock in &file.locks {
+            let (relation, longest) = (cell(&lock.relation), duration(lock.longest_ms));
+            line(text, format!("| {version} | {} | {relation} | {longest} | {} | |", lock.mode, lock.waiting));
+        }
+        for table in &file.rewritten {
+            line(text, format!("| {version} | | {} | | | every row was written anew |", cell(table)));
+        }
+    }
+}
+
+fn traffic(text: &mut String, step: &StepRecord) {
+    if step.traffic.is_empty() {
+        return;
+    }
+    line(text, "");
+    line(text, "| clients | code | runs | failed | median | 99 % | longest |");
+    line(text, "|---|---|---:|---:|---:|---:|---:|");
+    for done in &step.traffic {
+        line(
+            text,
+            format!(
+                "| {} | {} | {} | {} | {} | {} | {} |",
+                cell(&done.name),
+                done.code.as_str(),
+                count(done.runs),
+                count(done.errors),
+                milliseconds_of(done.median_us),
+                milliseconds_of(done.most_us),
+                milliseconds_of(done.longest_us)
+            ),
+        );
+    }
 }
 
 fn environment(text: &mut String, record: &Record) {

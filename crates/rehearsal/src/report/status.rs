@@ -113,6 +113,19 @@ pub fn write_plan_json(out: &mut impl Write, plan: &Plan) -> io::Result<()> {
     writeln!(out)
 }
 
+/// What `rollback` prints below its plan, before it asks: what is thrown away, and how much of it.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn write_losses<'a>(out: &mut impl Write, losses: impl Iterator<Item = (&'a str, &'a str)>) -> io::Result<()> {
+    let mut losses = losses.peekable();
+    if losses.peek().is_none() {
+        return writeln!(out, "  nothing is dropped or deleted");
+    }
+    writeln!(out, "  thrown away for good, but for the backup that is made first:")?;
+    losses.try_for_each(|(what, amount)| writeln!(out, "    {what}: {amount}"))
+}
+
 /// What `plan` prints.
 ///
 /// # Errors

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::format::{bytes, count, duration, plural, shortened};
+use super::format::{bytes, count, duration, milliseconds_of, plural, shortened};
 use crate::event::{
-    CheckDone, CheckOutcome, Event, EventKind, Level, Outcome, Progress, Reporter, RunFinished, RunStarted,
-    StatementDone, StepName,
+    CheckDone, CheckOutcome, Event, EventKind, Level, LocksHeld, Outcome, Progress, Reporter, RunFinished, RunStarted,
+    SmokeDone, StatementDone, StepName, TrafficDone,
 };
 
 /// How much is told.
@@ -35,6 +35,10 @@ pub struct Style {
 
 /// How wide a finding is shown at most.
 const FOUND: usize = 100;
+
+/// A lock that is held for longer is told unasked: the first `lock_timeout` of a release's own
+/// statements, so what we would not wait for ourselves.
+const LONG_LOCK_MS: u64 = 200;
 
 /// Writes to a terminal, or plain lines to anything else.
 pub struct Terminal<W> {
@@ -173,6 +177,53 @@ impl<W: Write + Send> Terminal<W> {
         ))
     }
 
+    fn smoke(&mut self, smoke: &SmokeDone) -> io::Result<()> {
+        if !self.at_least(if smoke.passed { Verbosity::Verbose } else { Verbosity::Quiet }) {
+            return Ok(());
+        }
+        let mark = if smoke.passed { self.paint("32", "✓") } else { self.paint("31", "✗") };
+        let SmokeDone { service, name, request, .. } = smoke;
+        let status = smoke.status.map_or_else(|| "no answer".into(), |status| format!("status {status}"));
+        self.line(&format!("      {mark} {service}: {name} — {request}, {status}, {}", duration(smoke.duration_ms)))?;
+        smoke.complaints.iter().try_for_each(|complaint| self.line(&format!("        {complaint}")))
+    }
+
+    fn traffic(&mut self, done: &TrafficDone) -> io::Result<()> {
+        if !self.at_least(Verbosity::Verbose) {
+            return Ok(());
+        }
+        let text = format!(
+            "      {} ({} code): {} runs, {} failed; median {}, 99 % within {}, the longest {}",
+            done.name,
+            done.code.as_str(),
+            count(done.runs),
+            count(done.errors),
+            milliseconds_of(done.median_us),
+            milliseconds_of(done.most_us),
+            milliseconds_of(done.longest_us)
+        );
+        let text = self.paint("2", &text);
+        self.line(&text)
+    }
+
+    fn locks(&mut self, held: &LocksHeld) -> io::Result<()> {
+        for lock in &held.locks {
+            let long = lock.longest_ms >= LONG_LOCK_MS;
+            if self.at_least(if long { Verbosity::Normal } else { Verbosity::Verbose }) {
+                let mark = if long { self.paint("33", "!") } else { self.paint("2", "·") };
+                let (mode, relation, longest) = (&lock.mode, &lock.relation, duration(lock.longest_ms));
+                self.line(&format!("      {mark} version {} held {mode} on {relation} for {longest}", held.version))?;
+            }
+        }
+        if !self.at_least(Verbosity::Normal) {
+            return Ok(());
+        }
+        held.rewritten.iter().try_for_each(|table| {
+            let mark = self.paint("33", "!");
+            self.line(&format!("      {mark} version {} wrote every row of {table} anew", held.version))
+        })
+    }
+
     fn step_finished(&mut self, index: usize, outcome: Outcome, summary: &str, time: u64) -> io::Result<()> {
         if let Some(bar) = self.bar.take() {
             bar.finish_and_clear();
@@ -284,6 +335,9 @@ impl<W: Write + Send> Reporter for Terminal<W> {
             }
             EventKind::Statement(done) => self.statement(done),
             EventKind::Check(check) => self.check(check),
+            EventKind::Smoke(smoke) => self.smoke(smoke),
+            EventKind::Traffic(done) => self.traffic(done),
+            EventKind::Locks(held) => self.locks(held),
             EventKind::Figure { name, value } if self.at_least(Verbosity::Verbose) => {
                 let text = self.paint("2", &format!("      {name}: {value}"));
                 self.line(&text)

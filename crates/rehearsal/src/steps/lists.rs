@@ -1,52 +1,108 @@
 //! The ordered lists: which steps a command is made of.
 
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
 
 use super::as_before::AsBefore;
 use super::audit::Audit;
 use super::backup::Backup;
 use super::baseline::Baseline;
+use super::contract::Contract;
 use super::copy::EnterCopy;
 use super::migrate::Migrate;
 use super::preflight::Preflight;
 use super::restore::Restore;
 use super::rollback::Rollback;
+use super::smoke::Smoke;
 use super::step::Step;
+use super::under_traffic::UnderTraffic;
 use super::up_to_date::UpToDate;
 use super::verify::Verify;
+use super::watch::Watch;
 use crate::plan::Back;
+use crate::smoke::subject::Subject;
 
 type Steps = Vec<Box<dyn Step>>;
 
-/// The whole release there, back, and there again, on whatever database comes before.
-fn there_and_back(after: i64, to: i64) -> Steps {
-    vec![
-        Box::new(Preflight { to: Some(to) }),
-        Box::new(Backup),
-        Box::new(Audit),
-        Box::new(Migrate { to: Some(to) }),
-        Box::new(Verify),
-        Box::new(Rollback { back: Back::To(after) }),
-        Box::new(AsBefore),
-        Box::new(Migrate { to: Some(to) }),
-        Box::new(Verify),
-    ]
+/// Where a rehearsal stops on its way there, to look at what it has.
+pub struct Stop {
+    /// The version.
+    pub version: i64,
+    /// The services that must work with it.
+    pub services: Vec<Arc<Subject>>,
+}
+
+/// What a rehearsal goes through.
+pub struct Rehearsal {
+    /// The version that it begins at, and comes back to.
+    pub after: i64,
+    /// The services that must work with what is there before.
+    pub services: Vec<Arc<Subject>>,
+    /// On the way there it is looked at each of these: the last one is the goal, the others are where old
+    /// and new code meet.
+    pub stops: Vec<Stop>,
+    /// The queries of the code that is made for the goal; they must fit at each stop.
+    pub contract: Option<PathBuf>,
+    /// Once more while clients read and write.
+    pub traffic: bool,
+}
+
+/// There, back, and there again, on whatever database comes before.
+fn there_and_back(rehearsal: &Rehearsal) -> Steps {
+    let Rehearsal { after, services, stops, contract, traffic } = rehearsal;
+    let (after, to) = (*after, stops.last().map(|stop| stop.version));
+    let mut steps: Steps = vec![Box::new(Preflight { to }), Box::new(Backup), Box::new(Audit)];
+    steps.extend(smoke_tests(services));
+    for stop in stops {
+        steps.push(Box::new(Migrate { to: Some(stop.version) }));
+        steps.push(Box::new(Verify));
+        steps.extend(contract.clone().map(|folder| -> Box<dyn Step> { Box::new(Contract { folder }) }));
+        steps.extend(smoke_tests(&stop.services));
+    }
+    steps.push(Box::new(Rollback { back: Back::To(after) }));
+    steps.push(Box::new(AsBefore));
+    if *traffic {
+        // Not the first time: what clients write cannot be compared with what was there.
+        let mut from = after;
+        for stop in stops {
+            let step = Box::new(Migrate { to: Some(stop.version) });
+            steps.push(Box::new(UnderTraffic { step, from, to: stop.version }));
+            from = stop.version;
+        }
+        steps.push(Box::new(Verify));
+        // The way back must also take what was written since.
+        steps.push(Box::new(Rollback { back: Back::To(after) }));
+    }
+    steps.push(Box::new(Migrate { to }));
+    steps.push(Box::new(Verify));
+    steps
+}
+
+fn smoke_tests(services: &[Arc<Subject>]) -> Steps {
+    services.iter().map(|subject| -> Box<dyn Step> { Box::new(Smoke { subject: Arc::clone(subject) }) }).collect()
 }
 
 /// A rehearsal on fixtures.
 #[must_use]
-pub fn rehearse(after: i64, to: i64) -> Steps {
-    let mut steps: Steps = vec![Box::new(Baseline { after })];
-    steps.extend(there_and_back(after, to));
+pub fn rehearse(rehearsal: &Rehearsal) -> Steps {
+    let mut steps: Steps = vec![Box::new(Baseline { after: rehearsal.after })];
+    steps.extend(there_and_back(rehearsal));
     steps
 }
 
-/// A rehearsal on a copy of a target, which is only read. `after` is the target's own version.
+/// A rehearsal on a copy of a target, which is only read, from the target's own version on.
 #[must_use]
-pub fn rehearse_target(after: i64, to: i64) -> Steps {
+pub fn rehearse_target(rehearsal: &Rehearsal) -> Steps {
     let mut steps: Steps = vec![Box::new(Backup), Box::new(EnterCopy)];
-    steps.extend(there_and_back(after, to));
+    steps.extend(there_and_back(rehearsal));
     steps
+}
+
+/// `smoke`
+#[must_use]
+pub fn smoke(service: &Arc<Subject>) -> Steps {
+    smoke_tests(std::slice::from_ref(service))
 }
 
 /// `db-backup`
@@ -67,10 +123,18 @@ pub fn nothing(at: i64) -> Steps {
     vec![Box::new(UpToDate { at })]
 }
 
-/// `verify`
+/// `verify`, with the code's queries if their folder is given.
 #[must_use]
-pub fn verify() -> Steps {
-    vec![Box::new(Verify)]
+pub fn verify(contract: Option<PathBuf>) -> Steps {
+    let mut steps: Steps = vec![Box::new(Verify)];
+    steps.extend(contract.map(|folder| -> Box<dyn Step> { Box::new(Contract { folder }) }));
+    steps
+}
+
+/// `watch`
+#[must_use]
+pub fn watch(lasts: Duration, every: Duration) -> Steps {
+    vec![Box::new(Watch { lasts, every })]
 }
 
 /// `rollback`

@@ -54,12 +54,14 @@ impl Migrate {
         for note in plan.notes() {
             cx.events.info(note.clone());
         }
+        let watch = cx.watch_locks(session).await?;
         let mut applier = Applier {
             session,
             events: &cx.events,
             limits: &workspace.config.limits,
             history_table: table,
             run_id: &cx.run_id,
+            watch,
         };
         applier.run(&plan).await?;
         Applier::unlock(session).await?;

@@ -4,10 +4,13 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
+use super::counted::{self, Counted};
 use super::step::{Step, StepReport};
 use crate::apply::Applier;
 use crate::context::Context;
 use crate::error::Result;
+use crate::event::EventKind;
+use crate::losses;
 use crate::plan::{self, Back};
 use crate::postgres::history::History;
 use crate::postgres::session::Session;
@@ -49,12 +52,19 @@ impl Rollback {
         for note in plan.notes() {
             cx.events.info(note.clone());
         }
+        // Counted now: by the next line it is gone.
+        let limit = workspace.config.limits.check_timeout;
+        for Counted { what, amount } in counted::count(session, &losses::of(&plan), limit).await? {
+            cx.events.emit(EventKind::Figure { name: what, value: amount });
+        }
+        let watch = cx.watch_locks(session).await?;
         let mut applier = Applier {
             session,
             events: &cx.events,
             limits: &workspace.config.limits,
             history_table: table,
             run_id: &cx.run_id,
+            watch,
         };
         applier.run(&plan).await?;
         Applier::unlock(session).await?;

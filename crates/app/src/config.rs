@@ -3,31 +3,53 @@
 
 use std::{
     env::{self, VarError},
-    fmt,
     net::{Ipv4Addr, SocketAddr},
     str::FromStr,
 };
 
+use axum::http::HeaderValue;
 use rehearsal::startup::StartupPolicy;
-use sqlx::postgres::PgConnectOptions;
+use url::Url;
+
+use crate::secrets::{AdminToken, DatabaseUrl, SessionSecret};
 
 /// What the service needs to know before it starts.
 #[derive(Clone, Debug)]
 pub struct Config {
+    /// What depends on this process: `APP_ENV`, else [`Environment::Development`].
+    pub environment: Environment,
     /// The database, from `DATABASE_URL`.
     pub database_url: DatabaseUrl,
     /// Where to listen: `APP_ADDR`, else every interface at `PORT`, else `127.0.0.1:8080`.
     pub address: SocketAddr,
-    /// What to do about pending migrations at start: `APP_MIGRATE`, else apply them.
+    /// What to do about pending migrations at start: `APP_MIGRATE`, else only what is over at once.
+    /// In development, else all of it: a desk has no release that could do the rest.
     pub migrate: StartupPolicy,
     /// Whether the session cookie is kept to HTTPS (browsers count loopback as secure):
-    /// `APP_SECURE_COOKIES`, else yes.
+    /// `APP_SECURE_COOKIES`, else yes. Only development may say no.
     pub secure_cookies: bool,
+    /// What session cookies are signed with: `APP_SESSION_SECRET`. Development makes one up.
+    pub session_secret: SessionSecret,
+    /// The pages of other origins that may use the service: `APP_CORS_ORIGINS`, with commas
+    /// between. Only development may leave it out, and then has none.
+    pub cors_origins: Vec<HeaderValue>,
+    /// The domain that tenants are subdomains of: `APP_BASE_DOMAIN`. Only development may leave it
+    /// out, and then has `localhost`.
+    pub base_domain: String,
+    /// What opens the routes of administrators: `APP_ADMIN_TOKEN`, else nothing does.
+    pub admin_token: Option<AdminToken>,
 }
 
-/// A database URL that never prints itself, because it may hold a password.
-#[derive(Clone)]
-pub struct DatabaseUrl(String);
+/// What depends on a process. Outside development, nothing that protects users has a default.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Environment {
+    /// Somebody's desk.
+    Development,
+    /// Where releases are tried.
+    Staging,
+    /// Where users are.
+    Production,
+}
 
 /// Every setting that is missing or malformed.
 #[derive(Debug, thiserror::Error)]
@@ -53,10 +75,9 @@ impl Config {
     pub fn from_lookup(lookup: impl Fn(&str) -> Result<String, VarError>) -> Result<Self, ConfigError> {
         let mut settings = Settings { lookup, problems: Vec::new() };
 
-        let database_url = settings.read("DATABASE_URL", DatabaseUrl::from_str);
-        if database_url.is_none() && settings.problems.is_empty() {
-            settings.problems.push("DATABASE_URL is not set: postgres://USER@HOST/DATABASE".to_owned());
-        }
+        let database_url = settings.require("DATABASE_URL", "postgres://USER@HOST/DATABASE", DatabaseUrl::from_str);
+        let environment = settings.read("APP_ENV", Environment::from_str).unwrap_or(Environment::Development);
+        let at_a_desk = environment == Environment::Development;
         let address = settings.read("APP_ADDR", |value| {
             SocketAddr::from_str(value).map_err(|_| format!("must be IP:PORT, such as 127.0.0.1:8080, not {value:?}"))
         });
@@ -64,53 +85,81 @@ impl Config {
             u16::from_str(value).map_err(|_| format!("must be a number from 0 to 65535, not {value:?}"))
         });
         let migrate = settings.read("APP_MIGRATE", |value| {
-            StartupPolicy::from_str(value).map_err(|_| format!("must be apply, check or off, not {value:?}"))
+            StartupPolicy::from_str(value)
+                .map_err(|_| format!("must be apply, instant-only, check or off, not {value:?}"))
         });
-        let secure_cookies = settings.read("APP_SECURE_COOKIES", |value| {
-            bool::from_str(value).map_err(|_| format!("must be true or false, not {value:?}"))
+        let secure_cookies = settings.read("APP_SECURE_COOKIES", |value| match bool::from_str(value) {
+            Ok(false) if !at_a_desk => Err("may be false in development only".to_owned()),
+            Ok(secure) => Ok(secure),
+            Err(_) => Err(format!("must be true or false, not {value:?}")),
         });
+        let session_secret =
+            settings.require_unless(at_a_desk, "APP_SESSION_SECRET", "openssl rand -hex 64", SessionSecret::from_str);
+        let cors_origins = settings.require_unless(at_a_desk, "APP_CORS_ORIGINS", "https://app.example.com,…", origins);
+        let base_domain = settings.require_unless(at_a_desk, "APP_BASE_DOMAIN", "example.com", domain);
+        let admin_token = settings.read("APP_ADMIN_TOKEN", AdminToken::from_str);
 
         match database_url {
             Some(database_url) if settings.problems.is_empty() => Ok(Self {
+                environment,
                 database_url,
                 address: address.unwrap_or_else(|| match port {
                     // A platform that assigns a port reaches it from outside.
                     Some(port) => (Ipv4Addr::UNSPECIFIED, port).into(),
                     None => (Ipv4Addr::LOCALHOST, 8080).into(),
                 }),
-                migrate: migrate.unwrap_or(StartupPolicy::Apply),
+                migrate: migrate.unwrap_or(match environment {
+                    Environment::Development => StartupPolicy::Apply,
+                    Environment::Staging | Environment::Production => StartupPolicy::InstantOnly,
+                }),
                 secure_cookies: secure_cookies.unwrap_or(true),
+                session_secret: session_secret.unwrap_or_else(SessionSecret::random),
+                cors_origins: cors_origins.unwrap_or_default(),
+                base_domain: base_domain.unwrap_or_else(|| "localhost".to_owned()),
+                admin_token,
             }),
             _ => Err(ConfigError { problems: settings.problems }),
         }
     }
-}
 
-impl DatabaseUrl {
-    /// The URL itself, password included: for connecting, never for printing.
-    #[must_use]
-    pub fn expose(&self) -> &str {
-        &self.0
+    /// Where the tenant of that name is found.
+    pub(crate) fn subdomain(&self, name: &str) -> String {
+        format!("{name}.{}", self.base_domain)
     }
 }
 
-impl FromStr for DatabaseUrl {
+impl FromStr for Environment {
     type Err = String;
 
     fn from_str(value: &str) -> Result<Self, Self::Err> {
-        if !value.starts_with("postgres://") && !value.starts_with("postgresql://") {
-            return Err("must start with postgres:// or postgresql://".to_owned());
+        match value {
+            "development" => Ok(Self::Development),
+            "staging" => Ok(Self::Staging),
+            "production" => Ok(Self::Production),
+            _ => Err(format!("must be development, staging or production, not {value:?}")),
         }
-        // The parser's own message may quote the URL, so it stays unsaid.
-        PgConnectOptions::from_str(value)
-            .map_err(|_| "is not a well-formed URL (are special characters escaped?)".to_owned())?;
-        Ok(Self(value.to_owned()))
     }
 }
 
-impl fmt::Debug for DatabaseUrl {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("DatabaseUrl(hidden)")
+/// Browsers send an origin without a path and without a slash at its end, and compare bytes.
+fn origins(list: &str) -> Result<Vec<HeaderValue>, String> {
+    let origin = |text: &str| {
+        let url = Url::parse(text).ok().filter(|url| url.origin().ascii_serialization() == text);
+        url.and_then(|_| HeaderValue::from_str(text).ok())
+            .ok_or_else(|| format!("must be origins such as https://app.example.com, not {text:?}"))
+    };
+    list.split(',').map(|text| origin(text.trim())).collect()
+}
+
+/// Lower-case labels with dots between, as browsers show them.
+fn domain(text: &str) -> Result<String, String> {
+    let is_label = |label: &str| {
+        !label.is_empty() && label.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+    };
+    if text.split('.').all(is_label) {
+        Ok(text.to_owned())
+    } else {
+        Err(format!("must be a domain such as example.com, not {text:?}"))
     }
 }
 
@@ -130,11 +179,32 @@ impl<L: Fn(&str) -> Result<String, VarError>> Settings<L> {
         };
         parsed.map_err(|problem| self.problems.push(format!("{name} {problem}"))).ok()
     }
+
+    fn require<T>(&mut self, name: &str, example: &str, parse: impl Fn(&str) -> Result<T, String>) -> Option<T> {
+        let problems = self.problems.len();
+        let value = self.read(name, parse);
+        if value.is_none() && self.problems.len() == problems {
+            self.problems.push(format!("{name} is not set: {example}"));
+        }
+        value
+    }
+
+    fn require_unless<T>(
+        &mut self,
+        optional: bool,
+        name: &str,
+        example: &str,
+        parse: impl Fn(&str) -> Result<T, String>,
+    ) -> Option<T> {
+        if optional { self.read(name, parse) } else { self.require(name, example, parse) }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const URL: (&str, &str) = ("DATABASE_URL", "postgres://me:hunter2@localhost/app");
 
     fn config(settings: &[(&str, &str)]) -> Result<Config, ConfigError> {
         Config::from_lookup(|name| {
@@ -146,46 +216,85 @@ mod tests {
         })
     }
 
+    /// The variables that an error is about.
+    fn names(error: &ConfigError) -> Vec<&str> {
+        error.problems.iter().filter_map(|problem| problem.split(' ').next()).collect()
+    }
+
     #[test]
     fn defaults_suit_a_desk() {
-        let config = config(&[("DATABASE_URL", "postgres://localhost/app"), ("PORT", "")]).expect("a URL is enough");
+        let config = config(&[URL, ("PORT", "")]).expect("a URL is enough");
+        assert_eq!((config.environment, config.migrate), (Environment::Development, StartupPolicy::Apply));
         assert_eq!(config.address.to_string(), "127.0.0.1:8080");
-        assert!(config.secure_cookies);
+        assert!(config.secure_cookies && config.cors_origins.is_empty() && config.admin_token.is_none());
     }
 
     #[test]
     fn a_port_alone_listens_everywhere_and_an_address_wins_over_it() {
-        let url = ("DATABASE_URL", "postgres://localhost/app");
-        let by_port = config(&[url, ("PORT", "9000")]).expect("well-formed");
+        let by_port = config(&[URL, ("PORT", "9000")]).expect("well-formed");
         assert_eq!(by_port.address.to_string(), "0.0.0.0:9000");
-        let by_address = config(&[url, ("PORT", "9000"), ("APP_ADDR", "[::1]:1")]).expect("well-formed");
+        let by_address = config(&[URL, ("PORT", "9000"), ("APP_ADDR", "[::1]:1")]).expect("well-formed");
         assert_eq!(by_address.address.to_string(), "[::1]:1");
     }
 
     #[test]
-    fn all_problems_are_told_at_once_without_the_password() {
+    fn all_problems_are_told_at_once_without_a_secret() {
         let error = config(&[
             ("DATABASE_URL", "mysql://me:hunter2@localhost/app"),
+            ("APP_ENV", "prod"),
             ("APP_ADDR", "localhost"),
             ("PORT", "http"),
             ("APP_MIGRATE", "sometimes"),
             ("APP_SECURE_COOKIES", "yes"),
+            ("APP_SESSION_SECRET", "hunter2"),
+            ("APP_CORS_ORIGINS", "https://app.example.com/"),
+            ("APP_BASE_DOMAIN", "https://example.com"),
+            ("APP_ADMIN_TOKEN", "hunter2"),
         ])
         .expect_err("nothing here is right");
-        let names: Vec<_> = error.problems.iter().filter_map(|problem| problem.split(' ').next()).collect();
-        assert_eq!(names, ["DATABASE_URL", "APP_ADDR", "PORT", "APP_MIGRATE", "APP_SECURE_COOKIES"]);
+        assert_eq!(
+            names(&error),
+            [
+                "DATABASE_URL",
+                "APP_ENV",
+                "APP_ADDR",
+                "PORT",
+                "APP_MIGRATE",
+                "APP_SECURE_COOKIES",
+                "APP_SESSION_SECRET",
+                "APP_CORS_ORIGINS",
+                "APP_BASE_DOMAIN",
+                "APP_ADMIN_TOKEN"
+            ]
+        );
         assert!(!error.to_string().contains("hunter2"));
     }
 
     #[test]
-    fn a_missing_database_is_told_beside_the_rest() {
-        let error = config(&[("PORT", "http")]).expect_err("no database");
-        assert_eq!(error.problems.len(), 2, "{error}");
+    fn outside_development_nothing_that_protects_users_has_a_default() {
+        for environment in ["staging", "production"] {
+            let error = config(&[("APP_ENV", environment), ("APP_SECURE_COOKIES", "false")]).expect_err("too little");
+            assert_eq!(
+                names(&error),
+                ["DATABASE_URL", "APP_SECURE_COOKIES", "APP_SESSION_SECRET", "APP_CORS_ORIGINS", "APP_BASE_DOMAIN"]
+            );
+        }
+        let config = config(&[
+            URL,
+            ("APP_ENV", "production"),
+            ("APP_SESSION_SECRET", &"s".repeat(64)),
+            ("APP_CORS_ORIGINS", "https://app.example.com, http://localhost:3000"),
+            ("APP_BASE_DOMAIN", "example.com"),
+        ])
+        .expect("this is enough");
+        assert_eq!(config.migrate, StartupPolicy::InstantOnly);
+        assert_eq!(config.cors_origins, ["https://app.example.com", "http://localhost:3000"]);
     }
 
     #[test]
-    fn debug_output_hides_the_url() {
-        let config = config(&[("DATABASE_URL", "postgres://me:hunter2@localhost/app")]).expect("well-formed");
+    fn debug_output_hides_secrets() {
+        let token = "hunter2".repeat(10);
+        let config = config(&[URL, ("APP_SESSION_SECRET", &token), ("APP_ADMIN_TOKEN", &token)]).expect("well-formed");
         assert!(!format!("{config:?}").contains("hunter2"));
     }
 }

@@ -40,6 +40,8 @@ where
 pub async fn start(session: &Session, user_id: i64) -> Result<(), ApiError> {
     // A new id, so that one planted in the browser before log-in is worth nothing after it.
     session.cycle_id().await?;
+    // What was kept for somebody else who used this browser stays theirs.
+    session.clear().await;
     session.insert(USER_ID, user_id).await?;
     Ok(())
 }

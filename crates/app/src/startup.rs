@@ -1,29 +1,46 @@
 //! The schema at start: brought up to date, or only looked at, by the same library that carries
 //! out the releases. Several replicas may start at once.
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use migrations::MIGRATIONS;
+use rehearsal::startup::{StartupOutcome, StartupPolicy};
 
 use crate::Config;
+
+/// The newest version that this code cannot do without, at most the `expand` of its own release in
+/// rehearsal.toml. What comes behind it only takes away what the release before still uses.
+const NEEDED: i64 = 22;
 
 /// Looks at the database's schema, applies what is pending if the policy says so, and logs both,
 /// also when there was nothing to do: silence in a log could as well mean that nobody looked.
 ///
 /// # Errors
-/// When the database cannot be reached, a migration fails, or the policy refuses to start.
+/// When the database cannot be reached, a migration fails, or the policy refuses one that this code
+/// needs.
 pub async fn migrate(config: &Config) -> anyhow::Result<()> {
     let outcome = rehearsal::startup::migrate(config.database_url.expose(), &MIGRATIONS, config.migrate)
         .await
         .context("failed to prepare the database schema")?;
 
-    let (current, applied, pending) = (outcome.current, outcome.applied, outcome.pending);
+    let StartupOutcome { known, current, applied, pending, refused, ahead } = outcome;
     let policy = config.migrate;
-    if !pending.is_empty() {
-        tracing::warn!(?policy, ?current, ?applied, ?pending, "migrations left pending");
+    if policy == StartupPolicy::Off {
+        tracing::info!(%policy, "database schema not looked at");
+    } else if !pending.is_empty() {
+        let refused = refused.as_ref().map(tracing::field::display);
+        tracing::warn!(%policy, known, ?current, ?applied, ?pending, refused, "migrations left pending");
     } else if applied.is_empty() {
-        tracing::info!(?policy, ?current, "database schema checked: nothing to apply");
+        tracing::info!(%policy, known, ?current, "database schema checked: nothing to apply");
     } else {
-        tracing::info!(?policy, ?current, ?applied, "database schema brought up to date");
+        tracing::info!(%policy, known, ?current, ?applied, "database schema brought up to date");
     }
-    Ok(())
+    if !ahead.is_empty() {
+        tracing::info!(?ahead, "the database knows later migrations than this service");
+    }
+    match refused {
+        Some(refused) if refused.version <= NEEDED => {
+            bail!("this service needs version {NEEDED} of the schema, and does not apply all of it at start: {refused}")
+        }
+        _ => Ok(()),
+    }
 }

@@ -1,6 +1,6 @@
 //! What every request may use.
 
-use std::{str::FromStr, time::Duration};
+use std::{str::FromStr, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use sqlx::{
@@ -15,7 +15,7 @@ use crate::{Config, password::Passwords};
 pub struct AppState {
     pub(crate) pool: PgPool,
     pub(crate) passwords: Passwords,
-    pub(crate) secure_cookies: bool,
+    pub(crate) config: Arc<Config>,
 }
 
 impl AppState {
@@ -23,17 +23,20 @@ impl AppState {
     ///
     /// # Errors
     /// When the database cannot be reached.
-    pub async fn connect(config: &Config) -> anyhow::Result<Self> {
+    pub async fn connect(config: Config) -> anyhow::Result<Self> {
         let options = PgConnectOptions::from_str(config.database_url.expose())
             .context("failed to read the database URL")?
             // The name by which whoever looks at pg_stat_activity knows us.
             .application_name("app");
         let pool = PgPoolOptions::new()
             .acquire_timeout(Duration::from_secs(3))
-            // A SET after connecting, because poolers refuse it as a start-up parameter.
+            // A SET after connecting, because poolers refuse it as a start-up parameter. A request
+            // that died in a transaction must not hold its locks for longer than it could have lived.
             .after_connect(|connection, _| {
                 Box::pin(async move {
-                    connection.execute("SET statement_timeout = '5s'").await?;
+                    connection
+                        .execute("SET statement_timeout = '5s'; SET idle_in_transaction_session_timeout = '15s'")
+                        .await?;
                     Ok(())
                 })
             })
@@ -43,7 +46,7 @@ impl AppState {
         Ok(Self {
             pool,
             passwords: Passwords::new().context("failed to set up password hashing")?,
-            secure_cookies: config.secure_cookies,
+            config: Arc::new(config),
         })
     }
 }

@@ -1,19 +1,25 @@
 //! The accounts: every query that the service makes about them.
-//!
-//! Where `onboarding_completed` is NULL, the account is older than the column and the backfill
-//! has not come to it yet: it is read as completed, which is what the backfill will write. So the
-//! same code is right before, during and after the backfill.
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use sqlx::PgPool;
+use utoipa::ToSchema;
 
-/// A user, as everybody may see them: the password hash is not part of it.
-#[derive(Clone, Debug, Serialize)]
+use crate::error::ApiError;
+
+/// The index that keeps usernames unique.
+const USERNAME_INDEX: &str = "user_username_key";
+
+/// A user, as they may see themselves: the password hash is not part of it.
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct User {
     pub id: i64,
     pub email: String,
+    pub username: String,
+    pub email_verified: bool,
     pub name: Option<String>,
+    /// The address of a picture.
+    pub image: Option<String>,
     pub onboarding_completed: bool,
     pub created_at: DateTime<Utc>,
 }
@@ -21,7 +27,8 @@ pub struct User {
 /// What it takes to check a log-in.
 pub struct Credentials {
     pub user_id: i64,
-    pub hashed_password: String,
+    /// Who has none cannot log in with a password.
+    pub hashed_password: Option<String>,
     pub onboarding_completed: bool,
 }
 
@@ -30,33 +37,37 @@ pub fn home(onboarding_completed: bool) -> &'static str {
     if onboarding_completed { "/dashboard" } else { "/onboarding" }
 }
 
-/// Adds a user, or nothing if the e-mail address is taken. Whether the onboarding is open is left
-/// to the column's default.
+/// Adds a user, unless the e-mail address or the username is taken. Whether the onboarding is open
+/// is left to the column's default.
 pub async fn insert(
     pool: &PgPool,
     email: &str,
+    username: &str,
     name: Option<&str>,
     hashed_password: &str,
-) -> sqlx::Result<Option<User>> {
+) -> Result<User, ApiError> {
     let inserted = sqlx::query_as!(
         User,
         r#"
-        INSERT INTO users (email, name, hashed_password)
-        VALUES ($1, $2, $3)
-        RETURNING id, email, name, created_at,
-            COALESCE(onboarding_completed, true) AS "onboarding_completed!"
+        INSERT INTO "user" (email, username, name, hashed_password)
+        VALUES ($1, $2, $3, $4)
+        RETURNING id, email, username, "emailVerified" AS email_verified, name, image, onboarding_completed,
+            "createdAt" AS created_at
         "#,
         email,
+        username,
         name,
         hashed_password,
     )
     .fetch_one(pool)
     .await;
-    match inserted {
-        Ok(user) => Ok(Some(user)),
-        Err(sqlx::Error::Database(error)) if error.is_unique_violation() => Ok(None),
-        Err(error) => Err(error),
-    }
+    inserted.map_err(|error| match &error {
+        sqlx::Error::Database(refused) if refused.is_unique_violation() => match refused.constraint() {
+            Some(USERNAME_INDEX) => ApiError::UsernameTaken,
+            _ => ApiError::EmailTaken,
+        },
+        _ => error.into(),
+    })
 }
 
 /// Finds a user by id.
@@ -64,9 +75,9 @@ pub async fn by_id(pool: &PgPool, id: i64) -> sqlx::Result<Option<User>> {
     sqlx::query_as!(
         User,
         r#"
-        SELECT id, email, name, created_at,
-            COALESCE(onboarding_completed, true) AS "onboarding_completed!"
-        FROM users
+        SELECT id, email, username, "emailVerified" AS email_verified, name, image, onboarding_completed,
+            "createdAt" AS created_at
+        FROM "user"
         WHERE id = $1
         "#,
         id,
@@ -75,17 +86,22 @@ pub async fn by_id(pool: &PgPool, id: i64) -> sqlx::Result<Option<User>> {
     .await
 }
 
-/// Finds what a log-in with this e-mail address has to match.
-pub async fn credentials(pool: &PgPool, email: &str) -> sqlx::Result<Option<Credentials>> {
+/// Finds what a log-in has to match: that of the account with this e-mail address, or else with
+/// this username.
+pub async fn credentials(
+    pool: &PgPool,
+    email: Option<&str>,
+    username: Option<&str>,
+) -> sqlx::Result<Option<Credentials>> {
     sqlx::query_as!(
         Credentials,
         r#"
-        SELECT id AS user_id, hashed_password,
-            COALESCE(onboarding_completed, true) AS "onboarding_completed!"
-        FROM users
-        WHERE email = $1
+        SELECT id AS user_id, hashed_password, onboarding_completed
+        FROM "user"
+        WHERE email = $1 OR username = $2
         "#,
         email,
+        username,
     )
     .fetch_optional(pool)
     .await
@@ -95,9 +111,9 @@ pub async fn credentials(pool: &PgPool, email: &str) -> sqlx::Result<Option<Cred
 pub async fn complete_onboarding(pool: &PgPool, id: i64) -> sqlx::Result<()> {
     sqlx::query!(
         r#"
-        UPDATE users
-        SET onboarding_completed = true, updated_at = now()
-        WHERE id = $1 AND onboarding_completed IS NOT TRUE
+        UPDATE "user"
+        SET onboarding_completed = true, "updatedAt" = now()
+        WHERE id = $1 AND NOT onboarding_completed
         "#,
         id,
     )

@@ -1,21 +1,31 @@
 //! `GET /dashboard`: a user's home, once the onboarding is completed.
 
-use axum::{
-    Json, Router,
-    response::{IntoResponse, Redirect, Response},
-    routing::get,
-};
-use serde_json::json;
+use axum::response::{IntoResponse, Redirect, Response};
+use serde::Serialize;
+use utoipa::ToSchema;
+use utoipa_axum::{router::OpenApiRouter, routes};
 
-use crate::{AppState, session::CurrentUser};
+use crate::{AppState, error::ApiError, extract::Json, session::CurrentUser, users::User};
 
-pub fn routes() -> Router<AppState> {
-    Router::new().route("/dashboard", get(show))
+#[derive(Serialize, ToSchema)]
+struct Dashboard {
+    page: &'static str,
+    user: User,
 }
 
+pub fn routes() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new().routes(routes!(show))
+}
+
+/// The dashboard
+#[utoipa::path(get, path = "/dashboard", tag = "pages", security(("session" = [])), responses(
+    (status = OK, description = "The dashboard.", body = Dashboard),
+    (status = SEE_OTHER, description = "The onboarding comes first."),
+    ApiError
+))]
 async fn show(CurrentUser(user): CurrentUser) -> Response {
     if !user.onboarding_completed {
         return Redirect::to("/onboarding").into_response();
     }
-    Json(json!({ "page": "dashboard", "user": user })).into_response()
+    Json(Dashboard { page: "dashboard", user }).into_response()
 }

@@ -1,67 +1,63 @@
 //! `POST /sign-up`: a new account. Its onboarding is open; logging in is a step of its own.
 
-use axum::{
-    Json, Router,
-    extract::{State, rejection::JsonRejection},
-    http::StatusCode,
-    routing::post,
-};
+use axum::{extract::State, http::StatusCode};
 use serde::Deserialize;
+use utoipa::ToSchema;
+use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
     AppState,
-    error::{ApiError, FieldProblem},
+    error::ApiError,
+    extract::Json,
+    fields::Fields,
+    usernames::{self, Objection},
     users::{self, User},
 };
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 struct SignUp {
     email: String,
+    username: String,
     name: Option<String>,
     password: String,
 }
 
-pub fn routes() -> Router<AppState> {
-    Router::new().route("/sign-up", post(sign_up))
+pub fn routes() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new().routes(routes!(sign_up))
 }
 
+/// Sign up
+#[utoipa::path(post, path = "/sign-up", tag = "accounts", request_body = SignUp, responses(
+    (status = CREATED, description = "The new user.", body = User),
+    ApiError
+))]
 async fn sign_up(
     State(state): State<AppState>,
-    body: Result<Json<SignUp>, JsonRejection>,
+    Json(input): Json<SignUp>,
 ) -> Result<(StatusCode, Json<User>), ApiError> {
-    let Json(input) = body?;
-    let problems = input.problems();
-    if !problems.is_empty() {
-        return Err(ApiError::Invalid(problems));
-    }
+    input.check(usernames::objection(&state.pool, &input.username).await?)?;
     let hashed = state.passwords.hash(input.password).await;
     let hashed = hashed.map_err(ApiError::Internal)?;
-    let user = users::insert(&state.pool, &input.email, input.name.as_deref(), &hashed).await?;
-    let user = user.ok_or(ApiError::EmailTaken)?;
+    let user = users::insert(&state.pool, &input.email, &input.username, input.name.as_deref(), &hashed).await?;
     Ok((StatusCode::CREATED, Json(user)))
 }
 
 impl SignUp {
-    fn problems(&self) -> Vec<FieldProblem> {
-        let mut problems = Vec::new();
-        let mut require = |holds: bool, field, message| {
-            if !holds {
-                problems.push(FieldProblem { field, message });
-            }
-        };
-        require(is_email(&self.email), "email", "must be an e-mail address of at most 254 characters");
-        require(
-            self.name.as_deref().is_none_or(is_name),
-            "name",
-            "must be at most 200 characters, none of them a control character",
-        );
+    fn check(&self, objection: Option<Objection>) -> Result<(), ApiError> {
+        let mut fields = Fields::default();
+        fields.require(is_email(&self.email), "email", "must be an e-mail address of at most 254 characters");
+        // A name that is taken is well-formed: it has an answer of its own, as the address has.
+        if let Some(objection) = objection.filter(|objection| *objection != Objection::Taken) {
+            fields.require(false, "username", objection.message());
+        }
+        fields.optional_line("name", self.name.as_deref());
         // The upper bound is in bytes, because it bounds the work of hashing.
-        require(
+        fields.require(
             self.password.chars().count() >= 8 && self.password.len() <= 256,
             "password",
             "must be at least 8 characters and at most 256 bytes",
         );
-        problems
+        fields.check()
     }
 }
 
@@ -72,10 +68,6 @@ fn is_email(text: &str) -> bool {
         && !domain.is_empty()
         && text.chars().count() <= 254
         && !text.chars().any(|c| c.is_control() || c.is_whitespace())
-}
-
-fn is_name(text: &str) -> bool {
-    text.chars().count() <= 200 && !text.chars().any(char::is_control)
 }
 
 #[cfg(test)]
@@ -95,8 +87,16 @@ mod tests {
 
     #[test]
     fn every_problem_is_told() {
-        let input = SignUp { email: "ada".to_owned(), name: Some("\0".to_owned()), password: "short".to_owned() };
-        let fields: Vec<_> = input.problems().iter().map(|problem| problem.field).collect();
-        assert_eq!(fields, ["email", "name", "password"]);
+        let input = SignUp {
+            email: "ada".to_owned(),
+            username: "A".to_owned(),
+            name: Some("\0".to_owned()),
+            password: "short".to_owned(),
+        };
+        let Err(ApiError::Invalid(problems)) = input.check(Some(Objection::Length)) else {
+            panic!("nothing of it is right")
+        };
+        let fields: Vec<_> = problems.iter().map(|problem| problem.field).collect();
+        assert_eq!(fields, ["email", "username", "name", "password"]);
     }
 }

@@ -1,6 +1,7 @@
 //! The command line.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use rehearsal::apply::Unsure;
@@ -80,6 +81,34 @@ pub struct SandboxArgs {
     pub keep: bool,
 }
 
+/// Flags of a rehearsal that tries the service out.
+#[derive(Debug, Clone, Args)]
+pub struct SmokeArgs {
+    /// Start the service on copies of the sandbox's database, and send it the smoke tests
+    #[arg(long)]
+    pub smoke: bool,
+    /// The service: an executable or a git revision, instead of this workspace as it stands
+    #[arg(long, value_name = "PATH|REV", requires = "smoke")]
+    pub app: Option<String>,
+    /// The service of the release before, which must work before the release and with its expand part
+    #[arg(long, value_name = "PATH|REV", requires = "smoke")]
+    pub app_before: Option<String>,
+}
+
+/// How far a migration goes.
+#[derive(Debug, Clone, Args)]
+pub struct GoalArgs {
+    /// The newest version to apply
+    #[arg(long, value_name = "VERSION", conflicts_with_all = ["release", "expand"])]
+    pub to: Option<i64>,
+    /// Up to the end of this release of rehearsal.toml
+    #[arg(long, value_name = "NAME")]
+    pub release: Option<String>,
+    /// Only as far as the code of the release before still works; of the pending release, or of --release
+    #[arg(long)]
+    pub expand: bool,
+}
+
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Run the whole release on a throwaway server: there, back, and there again
@@ -87,11 +116,28 @@ pub enum Command {
         /// The release of rehearsal.toml; the newest by default
         #[arg(long, value_name = "NAME")]
         release: Option<String>,
+        /// All releases of rehearsal.toml, from before the oldest one, in one go
+        #[arg(long, conflicts_with = "release")]
+        all: bool,
         /// How many rows the fixtures make
         #[arg(long, default_value_t = 10_000, value_name = "N")]
         rows: u64,
+        /// Once more while clients read and write, as the files in migrations/traffic say
+        #[arg(long)]
+        traffic: bool,
+        #[command(flatten)]
+        smoke: SmokeArgs,
         #[command(flatten)]
         sandbox: SandboxArgs,
+    },
+    /// Send the smoke tests to a service that runs
+    Smoke {
+        /// Where it is: http://host:port
+        #[arg(long, value_name = "URL", env = "REHEARSAL_URL")]
+        url: String,
+        /// The release that it is of; by default what --target has, or the newest migration
+        #[arg(long, value_name = "NAME")]
+        release: Option<String>,
     },
     /// Make a backup; it counts only after it was restored and compared
     DbBackup {
@@ -108,15 +154,27 @@ pub enum Command {
     },
     /// Apply the pending migrations
     Migrate {
-        /// The newest version to apply
-        #[arg(long, value_name = "VERSION")]
-        to: Option<i64>,
+        #[command(flatten)]
+        goal: GoalArgs,
         /// Whether the statement that a killed run left unclear is done: done or not-done
         #[arg(long, value_name = "STATE")]
         unsure: Option<Unsure>,
     },
     /// Run the checks, and compare with what the last migration saw before it began
-    Verify,
+    Verify {
+        /// Also prepare the code's queries (.sqlx), without running them
+        #[arg(long)]
+        contract: bool,
+    },
+    /// Run the checks and read the logs again and again for a while; the first bad news ends it
+    Watch {
+        /// How long
+        #[arg(long = "for", default_value = "5min", value_name = "TIME", value_parser = humantime::parse_duration)]
+        lasts: Duration,
+        /// How long from one look to the next
+        #[arg(long, default_value = "30s", value_name = "TIME", value_parser = humantime::parse_duration)]
+        every: Duration,
+    },
     /// Undo migrations, newest first; a backup is made before
     Rollback {
         /// The newest version that stays; 0 keeps none
@@ -135,9 +193,8 @@ pub enum Command {
     Status,
     /// Show what `migrate` would do, statement by statement; writes nothing
     Plan {
-        /// The newest version to apply
-        #[arg(long, value_name = "VERSION")]
-        to: Option<i64>,
+        #[command(flatten)]
+        goal: GoalArgs,
     },
     /// The real sqlx-cli, linked in: `cargo xtask sqlx migrate info`
     #[command(disable_help_flag = true)]

@@ -4,8 +4,10 @@
 mod cli;
 mod commands;
 mod exit;
+mod goal;
 mod machine;
 mod shell;
+mod smoke;
 
 use std::process::ExitCode;
 

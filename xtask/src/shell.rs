@@ -76,7 +76,7 @@ impl Shell {
             _ if is_default && std::env::var_os("PGHOST").is_some() => url_of_libpq(),
             _ => return Err(TargetError::NoUrl { name: name.into(), variable }.into()),
         };
-        Ok(Target::from_url(name, &url)?.protected(settings.protected))
+        Ok(Target::from_url(name, &url)?.protected(settings.protected).pinned(settings.identity))
     }
 
     /// A connection for a command that only looks.
@@ -123,6 +123,7 @@ impl Shell {
             image: sandbox.and_then(|arguments| arguments.image.clone()),
             keep,
             rows: NO_ROWS,
+            watch_locks: false,
             alone: false,
         }
     }

@@ -4,18 +4,21 @@ use rehearsal::plan;
 use rehearsal::run::Command;
 use rehearsal::steps::lists;
 
+use crate::cli::GoalArgs;
+use crate::goal;
 use crate::shell::Shell;
 
-pub async fn run(shell: Shell, to: Option<i64>) -> anyhow::Result<()> {
+pub async fn run(shell: Shell, wanted: &GoalArgs) -> anyhow::Result<()> {
     let target = shell.target()?;
     let (workspace, history) = shell.workspace_and_history(&target, "migrate").await?;
+    let to = goal::version(wanted, &shell.config, &workspace.migrations, &history)?;
     let pending = plan::up(&workspace.migrations, &history, to).map_err(rehearsal::Error::from)?;
     let nothing = pending.is_empty();
     let command = Command {
         name: "migrate",
         target: target.to_string(),
         retry: None,
-        release: None,
+        release: wanted.release.clone(),
         steps: if nothing { lists::nothing(history.latest_finished().unwrap_or(0)) } else { lists::migrate(to) },
         next: (!nothing).then(|| format!("cargo xtask verify --target {}", target.name())),
     };

@@ -7,10 +7,12 @@ mod plan;
 mod rehearse;
 mod restore;
 mod rollback;
+mod smoke;
 mod sqlx;
 mod status;
 mod test;
 mod verify;
+mod watch;
 
 use crate::cli::{Cli, Command};
 use crate::shell::Shell;
@@ -27,16 +29,20 @@ pub fn dispatch(cli: Cli) -> anyhow::Result<()> {
 async fn run(cli: Cli) -> anyhow::Result<()> {
     let shell = Shell::open(cli.common)?;
     match cli.command {
-        Command::Rehearse { release, rows, sandbox } => rehearse::run(shell, release.as_deref(), rows, &sandbox).await,
+        Command::Rehearse { release, all, rows, traffic, smoke, sandbox } => {
+            rehearse::run(shell, release.as_deref(), all, rows, traffic, &smoke, &sandbox).await
+        }
+        Command::Smoke { url, release } => smoke::run(shell, &url, release.as_deref()).await,
         Command::DbBackup { sandbox } => db_backup::run(shell, &sandbox).await,
         Command::Restore { backup, into } => restore::run(shell, backup, into).await,
-        Command::Migrate { to, unsure } => migrate::run(shell.unsure(unsure), to).await,
-        Command::Verify => verify::run(shell).await,
+        Command::Migrate { goal, unsure } => migrate::run(shell.unsure(unsure), &goal).await,
+        Command::Verify { contract } => verify::run(shell, contract).await,
+        Command::Watch { lasts, every } => watch::run(shell, lasts, every).await,
         Command::Rollback { to, steps, unsure, sandbox } => {
             rollback::run(shell.unsure(unsure), to, steps, &sandbox).await
         }
         Command::Status => status::run(&shell).await,
-        Command::Plan { to } => plan::run(&shell, to).await,
+        Command::Plan { goal } => plan::run(&shell, &goal).await,
         Command::Sqlx { arguments } => sqlx::run(&shell, arguments).await,
         Command::Test { provider, arguments } => test::run(provider, &arguments).await,
         Command::Bench { rows, only } => bench::run(shell, rows, only.as_deref()).await,

@@ -1,19 +1,31 @@
 //! `rehearse`: the whole release on a throwaway server.
 
 use std::io::IsTerminal;
+use std::sync::Arc;
 
-use rehearsal::config::ConfigError;
+use rehearsal::config::{Config, ConfigError};
 use rehearsal::context::{Keep, Settings, Workspace};
 use rehearsal::postgres::history::History;
+use rehearsal::release::Release;
 use rehearsal::run::Command;
-use rehearsal::steps::lists;
+use rehearsal::smoke::subject::Subject;
+use rehearsal::steps::lists::{self, Rehearsal, Stop};
 
-use crate::cli::SandboxArgs;
+use crate::cli::{SandboxArgs, SmokeArgs};
 use crate::shell::Shell;
+use crate::smoke::{self, Builder};
 
-pub async fn run(shell: Shell, release: Option<&str>, rows: u64, sandbox: &SandboxArgs) -> anyhow::Result<()> {
+pub async fn run(
+    shell: Shell,
+    release: Option<&str>,
+    all: bool,
+    rows: u64,
+    traffic: bool,
+    wanted: &SmokeArgs,
+    sandbox: &SandboxArgs,
+) -> anyhow::Result<()> {
     let workspace = shell.workspace()?;
-    let release = shell.config.release(release).map_err(rehearsal::Error::from)?.cloned();
+    let releases = chosen(&shell.config, release, all)?;
     let keep = match (sandbox.keep, std::io::stderr().is_terminal()) {
         (true, _) => Keep::Always,
         // At a terminal somebody may want to look at what went wrong.
@@ -21,18 +33,29 @@ pub async fn run(shell: Shell, release: Option<&str>, rows: u64, sandbox: &Sandb
         (false, false) => Keep::Never,
     };
     // Nobody else knows of the sandbox.
-    let settings = Settings { keep, rows, alone: true, ..shell.settings(Some(sandbox)) };
+    let settings = Settings { keep, rows, alone: true, watch_locks: true, ..shell.settings(Some(sandbox)) };
+    let newest = workspace.migrations.latest().unwrap_or(0);
+    let queries = shell.config.contract.clone();
+    let rehearsal = |services: &Services, after: i64, versions: &[i64]| Rehearsal {
+        after,
+        services: services.at_start(after).to_vec(),
+        stops: services.at(versions),
+        // The code is that of the newest version: with an earlier release it has nothing to do.
+        contract: (versions.last() == Some(&newest) && queries.is_dir()).then(|| queries.clone()),
+        traffic,
+    };
     let Some(name) = shell.common.target.clone() else {
-        let (after, to) = match &release {
-            Some(release) => (release.after, release.to),
+        let (after, versions) = match releases.first() {
+            Some(first) => (first.after, stops(&releases, first.after)),
             None => newest_alone(&workspace)?,
         };
+        let services = Services::find(&shell, wanted, &releases, after, &versions).await?;
         let command = Command {
             name: "rehearse",
             target: "a fresh sandbox".into(),
             retry: None,
-            release: release.map(|release| release.name),
-            steps: lists::rehearse(after, to),
+            release: names(&releases),
+            steps: lists::rehearse(&rehearsal(&services, after, &versions)),
             next: Some("cargo xtask rehearse --target staging (or another target of rehearsal.toml)".into()),
         };
         return shell.run(command, workspace, settings, None, |_| {}).await;
@@ -42,26 +65,123 @@ pub async fn run(shell: Shell, release: Option<&str>, rows: u64, sandbox: &Sandb
     let history = History::read(&mut session, &shell.config.history_table).await?;
     session.close().await;
     let after = history.latest_finished().unwrap_or(0);
-    let newest = workspace.migrations.latest().unwrap_or(0);
     // A release that was named says where to end; else everything that is pending goes.
-    let to = release.as_ref().map_or(newest, |release| release.to).max(after);
-    let nothing = to <= after && history.unfinished().is_none();
+    let mut versions = match releases.last() {
+        Some(_) => stops(&releases, after),
+        None => vec![newest],
+    };
+    versions.retain(|version| *version > after);
+    let nothing = versions.is_empty() && history.unfinished().is_none();
+    if versions.is_empty() {
+        // What stopped half-way is gone through as well.
+        versions.push(after);
+    }
+    let services = match nothing {
+        true => Services::default(),
+        false => Services::find(&shell, wanted, &releases, after, &versions).await?,
+    };
     let command = Command {
         name: "rehearse",
         target: target.to_string(),
         retry: None,
-        release: release.map(|release| release.name),
-        steps: if nothing { lists::nothing(after) } else { lists::rehearse_target(after, to) },
-        next: (!nothing).then(|| format!("cargo xtask migrate --target {name}")),
+        release: names(&releases),
+        steps: match nothing {
+            true => lists::nothing(after),
+            false => lists::rehearse_target(&rehearsal(&services, after, &versions)),
+        },
+        next: (!nothing).then(|| match release {
+            Some(release) => format!("cargo xtask migrate --target {name} --release {release}"),
+            None => format!("cargo xtask migrate --target {name}"),
+        }),
     };
     shell.run(command, workspace, settings, Some(target), |_| {}).await
 }
 
+/// The releases to go through, oldest first; none where none is configured.
+fn chosen(config: &Config, name: Option<&str>, all: bool) -> Result<Vec<Release>, rehearsal::Error> {
+    if all {
+        return Ok(config.releases.clone());
+    }
+    Ok(config.release(name)?.cloned().into_iter().collect())
+}
+
+/// Where the run stops to look, from version `at` on.
+fn stops(releases: &[Release], at: i64) -> Vec<i64> {
+    releases.iter().flat_map(|release| release.stops(at)).collect()
+}
+
+fn names(releases: &[Release]) -> Option<String> {
+    let names: Vec<&str> = releases.iter().map(|release| release.name.as_str()).collect();
+    (!names.is_empty()).then(|| names.join(", "))
+}
+
+/// The services that are tried out, if any.
+#[derive(Default)]
+struct Services {
+    /// Of the release, with the first version that it works with.
+    new: Option<(Arc<Subject>, i64)>,
+    /// Of the release before, with the last version that it works with.
+    old: Option<(Arc<Subject>, i64)>,
+}
+
+impl Services {
+    async fn find(
+        shell: &Shell,
+        wanted: &SmokeArgs,
+        releases: &[Release],
+        after: i64,
+        versions: &[i64],
+    ) -> anyhow::Result<Self> {
+        if !wanted.smoke {
+            return Ok(Self::default());
+        }
+        let config = &shell.config;
+        // Before anything is built for nothing.
+        smoke::secrets(config).map_err(rehearsal::Error::from)?;
+        let builder = Builder { app: &config.app, cache: &shell.environment.cache, cancel: &shell.cancel };
+        let newest = versions.last().copied().unwrap_or(after);
+        // The old one first: a build of another revision may take the place of the current one's program.
+        let old = match &wanted.app_before {
+            Some(before) => {
+                let program = builder.of(before).await?;
+                let oldest = releases.first().map_or(newest, Release::expanded);
+                let version = releases.first().map_or(after, |release| release.after);
+                Some((Arc::new(smoke::subject(config, "app-before", &program, version)?), oldest))
+            }
+            None => None,
+        };
+        let program = match &wanted.app {
+            Some(app) => builder.of(app).await?,
+            None => builder.current().await?,
+        };
+        let first = releases.last().map_or(newest, Release::expanded);
+        let new = Some((Arc::new(smoke::subject(config, "app", &program, newest)?), first));
+        Ok(Self { new, old })
+    }
+
+    /// Those that must work with what is there before: a target may be further back than the release before.
+    fn at_start(&self, after: i64) -> &[Arc<Subject>] {
+        let made_for_it = self.old.as_ref().filter(|(service, _)| service.version <= after);
+        made_for_it.map(|(service, _)| std::slice::from_ref(service)).unwrap_or_default()
+    }
+
+    /// The stops, each with those that must work there.
+    fn at(&self, versions: &[i64]) -> Vec<Stop> {
+        let at = |version: i64| {
+            let old = self.old.as_ref().filter(|(_, last)| version <= *last);
+            let new = self.new.as_ref().filter(|(_, first)| version >= *first);
+            let services = old.into_iter().chain(new).map(|(service, _)| Arc::clone(service)).collect();
+            Stop { version, services }
+        };
+        versions.iter().copied().map(at).collect()
+    }
+}
+
 /// Without releases in the configuration, the newest migration is one.
-fn newest_alone(workspace: &Workspace) -> Result<(i64, i64), rehearsal::Error> {
+fn newest_alone(workspace: &Workspace) -> Result<(i64, Vec<i64>), rehearsal::Error> {
     let mut versions = workspace.migrations.iter().rev().map(|migration| migration.version);
     let Some(to) = versions.next() else {
         return Err(ConfigError::NothingToRehearse { folder: workspace.config.migrations.clone() }.into());
     };
-    Ok((versions.next().unwrap_or(0), to))
+    Ok((versions.next().unwrap_or(0), vec![to]))
 }

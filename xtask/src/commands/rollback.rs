@@ -3,10 +3,12 @@
 use std::io::Write;
 
 use rehearsal::config::Config;
+use rehearsal::losses;
 use rehearsal::plan::{self, Back};
 use rehearsal::postgres::history::History;
 use rehearsal::report::status;
 use rehearsal::run::Command;
+use rehearsal::steps::counted::{self, Counted};
 use rehearsal::steps::lists;
 
 use crate::cli::SandboxArgs;
@@ -24,6 +26,12 @@ pub async fn run(shell: Shell, to: Option<i64>, steps: Option<usize>, sandbox: &
     if !plan.is_empty() && !shell.common.quiet {
         let mut text = Vec::new();
         status::write_plan(&mut text, &format!("to undo on {target}"), &plan)?;
+        let losses = losses::of(&plan);
+        let mut session = shell.connect(&target, "rollback").await?;
+        let counted = counted::count(&mut session, &losses, shell.config.limits.check_timeout).await?;
+        session.close().await;
+        let lines = counted.iter().map(|Counted { what, amount }| (what.as_str(), amount.as_str()));
+        status::write_losses(&mut text, lines)?;
         std::io::stderr().write_all(&text)?;
     }
     if !plan.is_empty() {

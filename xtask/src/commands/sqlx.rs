@@ -13,6 +13,11 @@ pub async fn run(shell: &Shell, arguments: Vec<String>) -> anyhow::Result<()> {
     let takes_url = takes_url(&arguments[1..]);
     let has_url = arguments.iter().any(|argument| argument.starts_with("--database-url") || argument == "-D");
     if let (Some(name), true, false) = (&target, takes_url, has_url) {
+        // What is pinned is looked at first: sqlx would work on whatever is there.
+        let target = shell.target_named(name)?;
+        if target.is_pinned() {
+            shell.connect(&target, "identity").await?.close().await;
+        }
         let (variable, _) = shell.config.target(name).map_err(rehearsal::Error::from)?;
         let url = std::env::var(&variable).map_err(|_| {
             exit::usage(

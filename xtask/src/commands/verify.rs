@@ -1,4 +1,4 @@
-//! `verify`: the checks, compared with what the last migration saw before it began.
+//! `verify`: the checks, compared with what the last migration saw before it began; and the code's queries.
 
 use rehearsal::record::Record;
 use rehearsal::run::Command;
@@ -6,7 +6,7 @@ use rehearsal::steps::lists;
 
 use crate::shell::Shell;
 
-pub async fn run(shell: Shell) -> anyhow::Result<()> {
+pub async fn run(shell: Shell, contract: bool) -> anyhow::Result<()> {
     let target = shell.target()?;
     let workspace = shell.workspace()?;
     let before = Record::before_latest_migration(&shell.config.records.to, target.name(), &target.address());
@@ -15,7 +15,7 @@ pub async fn run(shell: Shell) -> anyhow::Result<()> {
         target: target.to_string(),
         retry: None,
         release: None,
-        steps: lists::verify(),
+        steps: lists::verify(contract.then(|| shell.config.contract.clone())),
         next: None,
     };
     let settings = shell.settings(None);

@@ -371,6 +371,11 @@ async fn files_of_ours_that_cannot_be_read() {
         ("config_syntax", "rehearsal.toml", "[targets.dev\n"),
         ("check_header", "migrations/checks/a.sql", "-- check: a\n-- expect: perhaps\nSELECT 1\n"),
         ("release_turned_round", "rehearsal.toml", "[[releases]]\nname = 'R'\nafter = 3\nto = 1\n"),
+        (
+            "release_expand_outside",
+            "rehearsal.toml",
+            "[[releases]]\nname = 'R'\nafter = 0\nto = 1\n\n[[releases]]\nname = 'S'\nafter = 1\nexpand = 4\nto = 3\n",
+        ),
     ] {
         let project = one_table().write(file, text).on(&database);
         let ended = project.run("migrate").await;

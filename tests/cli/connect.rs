@@ -84,6 +84,9 @@ async fn variables_of_libpq_do_not_redirect_child_programs() {
         ("PGSERVICEFILE", "/nowhere"),
         ("PGDATABASE", "elsewhere"),
         ("PGTARGETSESSIONATTRS", "read-only"),
+        // A server's programs read these as well, and do not start with a style that there is not.
+        ("PGDATESTYLE", "nonsense"),
+        ("PGTZ", "Nowhere/Nothing"),
     ]
     .iter()
     .fold(project, |project, (name, value)| project.variable(name, value));

@@ -5,17 +5,26 @@ mod backup;
 mod bad_input;
 mod batches;
 mod connect;
+mod contract;
+mod identity;
 mod interrupt;
 mod limits;
+mod losses;
 mod mend;
 mod ready;
 mod rehearse;
+mod release;
+mod releases;
 mod restore;
 mod roles;
+mod smoke;
 mod startup;
 mod target;
 mod together;
+mod traffic;
+mod troubles;
 mod verify;
+mod watch;
 
 use rehearsal_tests::Project;
 
@@ -24,7 +33,12 @@ fn project() -> Project {
     Project::new(env!("CARGO_BIN_EXE_xtask"))
 }
 
-/// A copy of this workspace.
+/// A copy of this workspace, up to its release R2.
 fn this_workspace() -> Project {
     Project::of_this_workspace(env!("CARGO_BIN_EXE_xtask"))
+}
+
+/// A copy of this workspace with all of its releases.
+fn all_releases() -> Project {
+    Project::with_all_releases(env!("CARGO_BIN_EXE_xtask"))
 }

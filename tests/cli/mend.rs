@@ -50,3 +50,31 @@ async fn a_way_back_is_mended_likewise() {
     assert_eq!(database.list("SELECT DISTINCT n FROM t").await, ["0"]);
     assert_eq!(database.applied().await, ["1"]);
 }
+
+/// Whoever worked on a database with another version of this tool leaves a journal of its format.
+#[tokio::test]
+async fn a_journal_of_an_earlier_version_is_brought_up_to_date_and_a_later_one_refused() {
+    let database = Database::create().await;
+    let project = project().migration("1_t", TABLE, "DROP TABLE t;").on(&database);
+    let project = project.migration("2_b", RAISE, "UPDATE t SET n = 0;");
+    project.run("migrate").await.must_exit(0);
+    project.run("rollback --to 0").await.must_exit(0);
+    database
+        .execute(
+            "COMMENT ON TABLE rehearsal.journal IS NULL; TRUNCATE rehearsal.journal; \
+             ALTER TABLE rehearsal.journal DROP CONSTRAINT journal_state_check, \
+             ADD CONSTRAINT journal_state_check CHECK (state IN ('started', 'done'))",
+        )
+        .await;
+    project.run("migrate").await.must_exit(0);
+    assert_eq!(database.list("SELECT DISTINCT n FROM t").await, ["10"]);
+    let check = "SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE conname = 'journal_state_check'";
+    assert!(database.value::<String>(check).await.contains("waiting"));
+
+    database.execute("COMMENT ON TABLE rehearsal.journal IS 'format 2'").await;
+    let before = database.everything().await;
+    let project = project.migration("3_c", RAISE, "UPDATE t SET n = 0;");
+    let ended = project.run("migrate").await;
+    ended.must_exit(2).must_say("the journal in this database is of format 2, and this version of the tool knows 1");
+    assert_eq!(database.everything().await, before);
+}

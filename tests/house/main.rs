@@ -243,6 +243,15 @@ fn applying_and_planning_know_no_step() {
     keeps_away_from("backup", &["apply", "plan", "report", "startup", "steps"], &[]);
 }
 
+#[test]
+fn smoke_tests_know_no_step() {
+    keeps_away_from(
+        "smoke",
+        &["apply", "backup", "check", "config", "context", "plan", "providers", "record", "report", "run", "steps"],
+        &[],
+    );
+}
+
 /// Only `postgres` opens connections and starts PostgreSQL's programs.
 #[test]
 fn only_postgres_connects() {
@@ -308,6 +317,7 @@ fn every_file_is_declared_in_its_folder() {
         ("crates/app/src/lib.rs", "crates/app/src"),
         ("xtask/src/main.rs", "xtask/src"),
         ("tests/support/lib.rs", "tests/support"),
+        ("tests/app/main.rs", "tests/app"),
         ("tests/cli/main.rs", "tests/cli"),
     ] {
         lists.push((root().join(list), root().join(folder)));
@@ -403,4 +413,43 @@ fn every_command_is_dispatched() {
         let name = command.and_then(|name| name.to_str()).expect("a name");
         assert!(name == "mod" || list.contains(&format!("{name}::run(")), "{name} is dispatched nowhere");
     }
+}
+
+/// docs/runbooks.md names files, tests, checks and smoke tests: each must be there.
+#[test]
+fn what_the_runbooks_name_is_there() {
+    let text = read(&root().join("docs/runbooks.md"));
+    let checks: String =
+        ["baseline", "default_profile", "onboarding_completed", "teaching_profiles", "user_table", "usernames"]
+            .map(|name| read(&root().join(format!("migrations/checks/{name}.sql"))))
+            .concat();
+    let smoke = read(&root().join("rehearsal.toml"));
+    let mut missing = Vec::new();
+    for row in text.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| line ")) {
+        let cells: Vec<&str> = row.split(" |").collect();
+        let named = |cell: &str| cell.split('`').skip(1).step_by(2).map(str::to_owned).collect::<Vec<_>>();
+        for name in cells.get(2..).unwrap_or_default().iter().flat_map(|cell| named(cell)) {
+            let (path, test) = name.split_once("::").map_or((name.as_str(), None), |(path, test)| (path, Some(test)));
+            let file = root().join(path);
+            let found = file.is_file() && test.is_none_or(|test| read(&file).contains(&format!("fn {test}(")));
+            if !found {
+                missing.push(name.clone());
+            }
+        }
+        let command = cells.get(1).copied().unwrap_or_default();
+        for (word, known) in [("check", &checks), ("checks", &checks), ("smoke", &smoke)] {
+            let Some((_, list)) = command.split_once(&format!("{word} `")) else { continue };
+            let list = list.split(", smoke `").next().unwrap_or_default();
+            for name in named(&format!("`{list}")) {
+                let is_one = !name.contains("--") && !name.starts_with("watch");
+                if is_one
+                    && !known.contains(&format!("-- check: {name}\n"))
+                    && !known.contains(&format!("name = \"{name}\""))
+                {
+                    missing.push(format!("{word} {name}"));
+                }
+            }
+        }
+    }
+    assert!(missing.is_empty(), "{}", missing.join("\n"));
 }

@@ -21,6 +21,9 @@ lock_tries = 5
 run_lock_patience = '20s'
 ";
 
+/// The newest version of release R2, see `rehearsal.toml`.
+const NEWEST_OF_R2: i64 = 6;
+
 /// What the child may know of this process's environment.
 const PASSED_ON: &[&str] = &["PATH", "HOME", "DOCKER_HOST", "REHEARSAL_CACHE", "XDG_CACHE_HOME", "XDG_RUNTIME_DIR"];
 
@@ -50,12 +53,41 @@ impl Project {
         project.write("rehearsal.toml", &format!("[targets.dev]\nurl_env = 'DATABASE_URL'\n{QUICK_LIMITS}"))
     }
 
-    /// A copy of this workspace's own migrations, checks, fixtures and releases.
+    /// A copy of this workspace as it was when its release R2 was the newest: what most tests count on.
+    ///
+    /// # Panics
+    /// When the temporary folder cannot be used, or the workspace has no such release.
+    #[must_use]
+    pub fn of_this_workspace(program: &str) -> Self {
+        let project = Self::with_all_releases(program);
+        for folder in ["migrations", "migrations/fixtures"] {
+            for name in project.names_in(folder) {
+                let version = name.split('_').next().and_then(|number| number.parse::<i64>().ok());
+                if version.is_some_and(|version| version > NEWEST_OF_R2) {
+                    project.remove(&format!("{folder}/{name}"));
+                }
+            }
+        }
+        for (folder, of_r2) in [
+            ("migrations/checks", &["baseline.sql", "onboarding_completed.sql"][..]),
+            ("migrations/traffic", &["R2.sql"]),
+        ] {
+            for name in project.names_in(folder).iter().filter(|name| !of_r2.contains(&name.as_str())) {
+                project.remove(&format!("{folder}/{name}"));
+            }
+        }
+        let config = std::fs::read_to_string(project.path("rehearsal.toml")).expect("rehearsal.toml is read");
+        let later = config.match_indices("[[releases]]").nth(1).expect("R2 is not the only release").0;
+        project.change("rehearsal.toml", &config[..later]);
+        project
+    }
+
+    /// A copy of this workspace's own migrations, checks, fixtures, traffic and releases, all of them.
     ///
     /// # Panics
     /// When the temporary folder cannot be used.
     #[must_use]
-    pub fn of_this_workspace(program: &str) -> Self {
+    pub fn with_all_releases(program: &str) -> Self {
         let project = Self::new(program);
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace's root");
         copy(&root.join("migrations"), &project.path("migrations"));

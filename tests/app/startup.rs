@@ -1,0 +1,72 @@
+//! What the service does with its migrations when it starts.
+
+use rehearsal_tests::Database;
+use reqwest::StatusCode;
+use tokio::task::JoinHandle;
+
+use crate::service::{Service, config};
+
+/// The versions that the service brings.
+fn embedded() -> Vec<i64> {
+    let up = migrations::MIGRATIONS.iter().filter(|migration| migration.migration_type.is_up_migration());
+    up.map(|migration| migration.version).collect()
+}
+
+/// Replicas that start together: one applies, the others wait for it, and all of them serve.
+#[tokio::test]
+async fn replicas_that_start_at_once_apply_everything_once() {
+    let database = Database::create().await;
+    let replicas: Vec<JoinHandle<()>> = (0..4)
+        .map(|_| {
+            let config = config(&database, &[]);
+            tokio::spawn(async move { app::migrate(&config).await.expect("it starts") })
+        })
+        .collect();
+    for replica in replicas {
+        tokio::time::timeout(std::time::Duration::from_secs(60), replica).await.expect("in time").expect("no panic");
+    }
+    assert_eq!(database.applied().await.len(), embedded().len());
+    assert_eq!(database.advisory_locks().await, 0);
+    let runs = "SELECT count(DISTINCT run_id) FROM rehearsal.journal";
+    assert_eq!(database.value::<i64>(runs).await, 1, "one replica did all of it");
+    let (one, two) = (Service::start(&database).await, Service::start(&database).await);
+    for service in [one, two] {
+        assert_eq!(service.browser().get("/health").await.status(), StatusCode::OK);
+        service.end().await;
+    }
+}
+
+#[tokio::test]
+async fn the_policy_decides_what_a_start_does() {
+    let database = Database::create().await;
+    let empty = database.everything().await;
+    for policy in ["check", "off"] {
+        app::migrate(&config(&database, &[("APP_MIGRATE", policy)])).await.expect("it starts");
+        assert_eq!(database.everything().await, empty, "{policy}");
+    }
+    app::migrate(&config(&database, &[("APP_MIGRATE", "apply")])).await.expect("it starts");
+    assert_eq!(database.applied().await.len(), embedded().len());
+}
+
+/// A database that does not fit what the service was built with must not be served on.
+#[tokio::test]
+async fn an_edited_history_stops_the_start() {
+    let database = Database::create().await;
+    app::migrate(&config(&database, &[])).await.expect("it starts");
+    database.execute("UPDATE _sqlx_migrations SET checksum = '\\x00' WHERE version = 3").await;
+    let error = app::migrate(&config(&database, &[])).await.expect_err("it refuses");
+    assert!(format!("{error:#}").contains("was edited after it was applied"), "{error:#}");
+}
+
+#[tokio::test]
+async fn what_is_embedded_is_what_is_in_the_folder() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the root").join("migrations");
+    let files = rehearsal::source::MigrationSet::from_folder(&folder).expect("the folder is read");
+    let embedded = rehearsal::source::MigrationSet::from_embedded(&migrations::MIGRATIONS).expect("they are read");
+    let sums = |set: &rehearsal::source::MigrationSet| {
+        set.iter()
+            .map(|migration| (migration.version, migration.up.checksum.clone(), migration.down.is_some()))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(sums(&files), sums(&embedded));
+}

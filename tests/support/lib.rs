@@ -9,6 +9,7 @@ pub mod database;
 pub mod docker;
 pub mod forward;
 pub mod leftovers;
+pub mod pooler;
 pub mod project;
 pub mod server;
 pub mod wait;
@@ -16,6 +17,7 @@ pub mod words;
 
 pub use command::{Ended, Running};
 pub use database::Database;
+pub use pooler::Pooler;
 pub use project::Project;
 pub use server::server;
 pub use wait::until;

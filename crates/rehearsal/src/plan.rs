@@ -225,9 +225,7 @@ impl Refusal {
             Self::TooManySteps { .. } => "`cargo xtask status` lists what is applied".into(),
             Self::Source(error) => error.hint(),
             Self::NotReady { remedy, .. } => remedy.clone(),
-            Self::Pooled { .. } => {
-                "give the direct URL of the server instead (its own port, or the host without `-pooler`)".into()
-            }
+            Self::Pooled { .. } => crate::postgres::connect::DIRECT_URL.into(),
             Self::Unconfirmed { target, .. } => {
                 format!("at a terminal type the name `{target}` when asked; elsewhere add --yes")
             }

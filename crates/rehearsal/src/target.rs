@@ -327,6 +327,8 @@ impl Target {
         .port(self.port)
         .username(&self.user)
         .database(&self.database)
+        // Values are read as text, which is exact by itself since PostgreSQL 12; poolers refuse to be told.
+        .extra_float_digits(None)
         .application_name(application_name);
         options = match &self.host {
             Host::Tcp(host) => options.host(host),

@@ -24,14 +24,16 @@ pub async fn run(provider: Option<Choice>, arguments: &[String]) -> anyhow::Resu
         ));
     }
     for provider in providers {
-        cmd!(shell, "{cargo} test --workspace {arguments...}").env(PROVIDER_VARIABLE, provider).run().map_err(
-            |error| {
+        // All that fails is worth knowing: a run takes minutes.
+        cmd!(shell, "{cargo} test --workspace --no-fail-fast {arguments...}")
+            .env(PROVIDER_VARIABLE, provider)
+            .run()
+            .map_err(|error| {
                 exit::failed(
                     format!("the suite failed over the {provider} provider ({error})"),
                     "read the first failure above",
                 )
-            },
-        )?;
+            })?;
     }
     Ok(())
 }

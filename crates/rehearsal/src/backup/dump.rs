@@ -15,6 +15,7 @@ use crate::event::{BackupDone, Emitter, EventKind, Progress, milliseconds};
 use crate::postgres::catalog::{self, Surroundings};
 use crate::postgres::contents::{self, Columns, Fingerprint, TableName};
 use crate::postgres::history::History;
+use crate::postgres::pooler;
 use crate::postgres::query::Stopped;
 use crate::postgres::sequences::{self, Sequences};
 use crate::postgres::session::Session;
@@ -178,6 +179,7 @@ impl Snapshot {
 async fn observe(cx: &Context) -> Result<(Source, Snapshot)> {
     let session = cx.connect_to_read("backup").await?;
     cx.tell(&session);
+    pooler::refuse_known(&session)?;
     let mut snapshot = Snapshot::take(session).await?;
     let session = &mut snapshot.session;
     let overview = catalog::overview(session).await?;

@@ -9,6 +9,9 @@ use crate::error::Kind;
 /// 10 s leaves room for a serverless database that has to wake up.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// The way out where a pooler stands in between.
+pub const DIRECT_URL: &str = "give the direct URL of the server instead (its own port, or the host without `-pooler`)";
+
 /// No connection.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -55,6 +58,14 @@ pub enum ConnectError {
         /// What it is.
         found: String,
     },
+    /// What answers does not take a setting that PostgreSQL takes: a connection pooler.
+    #[error("what answers at {address} does not take the settings of a session: {reason}")]
+    StartParameter {
+        /// The target, without its password.
+        address: String,
+        /// Its words.
+        reason: String,
+    },
     /// TLS or another setting does not fit.
     #[error("cannot connect to {address} with these settings: {reason}")]
     Settings {
@@ -74,6 +85,8 @@ impl ConnectError {
             (_, Some("28P01" | "28000")) => Self::NotAllowed { address, reason },
             (_, Some("3D000")) => Self::NoDatabase { address, reason },
             (_, Some(code)) if code.starts_with("53") || code.starts_with("57P") => Self::NotNow { address, reason },
+            // PostgreSQL itself calls an unknown parameter 42704; this is how poolers put it.
+            (_, Some("08P01")) if reason.contains("startup parameter") => Self::StartParameter { address, reason },
             (_, Some("42501")) => Self::NotAllowed { address, reason },
             (sqlx::Error::Io(_) | sqlx::Error::Protocol(_), _) => Self::Unreachable { address, reason },
             _ => Self::Settings { address, reason },
@@ -85,7 +98,7 @@ impl ConnectError {
     pub fn kind(&self) -> Kind {
         match self {
             Self::Unreachable { .. } | Self::NotNow { .. } => Kind::Busy,
-            Self::Elsewhere { .. } => Kind::Refused,
+            Self::Elsewhere { .. } | Self::StartParameter { .. } => Kind::Refused,
             Self::NotAllowed { .. } | Self::NoDatabase { .. } | Self::Settings { .. } => Kind::Usage,
         }
     }
@@ -107,6 +120,7 @@ impl ConnectError {
                     .into()
             }
             Self::NotNow { .. } => "wait a moment and run the same command again".into(),
+            Self::StartParameter { .. } => DIRECT_URL.into(),
             Self::Settings { .. } => "check sslmode and the certificates in the URL".into(),
         }
     }

@@ -11,12 +11,13 @@ use crate::error::Result;
 use crate::plan::Refusal;
 use crate::target::Target;
 
-/// Asks by two connections for their backends' pids, while one of them is in a transaction: a pooler
-/// either moves the other one to another backend, or shows both the same.
+/// Most of them have shown themselves by how the session began. The others are asked by two connections for
+/// their backends' pids, while one of them is in a transaction: a pooler either moves the other one to another backend, or shows both the same.
 ///
 /// # Errors
 /// [`Refusal::Pooled`] when there is one.
 pub async fn refuse(session: &mut Session, target: &Target, cancel: &CancellationToken) -> Result<()> {
+    refuse_known(session)?;
     let before = pid(session).await?;
     let mut other = Session::connect(target, "pooler", cancel).await?;
     let doing = || Stopped::doing("look for a connection pooler");
@@ -29,6 +30,17 @@ pub async fn refuse(session: &mut Session, target: &Target, cancel: &Cancellatio
         return Ok(());
     }
     Err(Refusal::Pooled { address: target.address() }.into())
+}
+
+/// Refuses one that has shown itself already: enough for what writes nothing, but needs a session.
+///
+/// # Errors
+/// [`Refusal::Pooled`] when there is one.
+pub fn refuse_known(session: &Session) -> Result<()> {
+    if session.is_pooled() {
+        return Err(Refusal::Pooled { address: session.target().address() }.into());
+    }
+    Ok(())
 }
 
 async fn pid(session: &mut Session) -> Result<Option<String>> {

@@ -1,10 +1,15 @@
 //! One dedicated connection that can be interrupted.
+//!
+//! Its limits are part of its start, not statements. So a session of the server has them from its first
+//! moment; and a transaction pooler, behind which settings would stay in sessions that others get next,
+//! shows itself by refusing or forgetting them. Through one of those everything that is said is a
+//! read-only transaction of its own, rolled back: nothing is left there.
 
 use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
-use sqlx::postgres::{PgArguments, PgColumn, PgConnection, PgQueryResult, PgRow};
+use sqlx::postgres::{PgArguments, PgColumn, PgConnectOptions, PgConnection, PgQueryResult, PgRow};
 use sqlx::{
     AssertSqlSafe, Column, ConnectOptions, Connection, Executor, Postgres, Row, SqlSafeStr, Statement, TypeInfo,
     ValueRef,
@@ -35,12 +40,14 @@ pub struct Session {
     stop: Stop,
     version: Version,
     in_recovery: bool,
+    reading: bool,
 }
 
 /// What is needed to cancel a session from outside.
 struct Stop {
     target: Target,
     pid: i32,
+    pooled: bool,
     cancel: CancellationToken,
 }
 
@@ -52,34 +59,26 @@ impl Session {
     pub async fn connect(target: &Target, purpose: &str, cancel: &CancellationToken) -> Result<Self> {
         let options = target.connect_options(&format!("rehearsal/{purpose}")).disable_statement_logging();
         let address = target.address();
-        let opened = tokio::select! {
-            opened = tokio::time::timeout(CONNECT_TIMEOUT, options.connect()) => opened,
-            () = cancel.cancelled() => return Err(Error::Interrupted),
+        let limited = options.clone().options(start_settings());
+        let (mut connection, mut pooled) = match open(limited, target, cancel).await {
+            Err(Error::Connect(ConnectError::StartParameter { .. })) => (open(options, target, cancel).await?, true),
+            opened => (opened?, false),
         };
-        let mut connection = match opened {
-            Ok(Ok(connection)) => connection,
-            Ok(Err(error)) => return Err(ConnectError::from_sqlx(address, &error).into()),
-            Err(_) => {
-                let reason = format!("no answer within {} s", CONNECT_TIMEOUT.as_secs());
-                return Err(ConnectError::Unreachable { address, reason }.into());
-            }
-        };
-        // One round trip: limits first, so that even this cannot hang, then who we talk to.
-        let set_up = format!(
-            "{}; SET idle_in_transaction_session_timeout = 0; SET plan_cache_mode = force_custom_plan; \
-             SELECT pg_backend_pid(), current_setting('server_version_num'), pg_is_in_recovery()",
-            default_limits()
-        );
-        let row = connection
-            .fetch_one(sqlx::raw_sql(AssertSqlSafe(set_up)))
-            .await
-            .map_err(|error| ConnectError::from_sqlx(address, &error))?;
+        let about = connection.fetch_one(sqlx::raw_sql(ABOUT)).await;
+        let row = about.map_err(|error| ConnectError::from_sqlx(address, &error))?;
         let text = |index| text_value(&row, index).unwrap_or_default();
+        pooled |= [text(3), text(4)] != limits().map(|(_, value)| value);
         let mut session = Self {
             connection,
-            stop: Stop { target: target.clone(), pid: text(0).parse().unwrap_or_default(), cancel: cancel.clone() },
+            stop: Stop {
+                target: target.clone(),
+                pid: text(0).parse().unwrap_or_default(),
+                pooled,
+                cancel: cancel.clone(),
+            },
             version: Version::from_number(text(1).parse().unwrap_or_default()),
             in_recovery: text(2) == "t",
+            reading: false,
         };
         if let Some(identity) = target.identity() {
             identity.check(&mut session).await?;
@@ -107,6 +106,43 @@ impl Session {
         self.in_recovery
     }
 
+    /// Something stands in between that does not keep a session's settings. It can only be read.
+    #[must_use]
+    pub fn is_pooled(&self) -> bool {
+        self.stop.pooled
+    }
+
+    /// Writes nothing from now on, whatever it is told.
+    ///
+    /// # Errors
+    /// As [`Session::execute`].
+    pub async fn go_read_only(&mut self) -> Result<(), Stopped> {
+        if self.stop.pooled {
+            return Ok(());
+        }
+        self.execute("SET default_transaction_read_only = on").await.map(drop)
+    }
+
+    /// Begins a read-only transaction whose statements may take as long as this.
+    ///
+    /// # Errors
+    /// As [`Session::execute`].
+    pub async fn begin_reading(&mut self, limit: Duration) -> Result<(), Stopped> {
+        let begin = format!("{BEGIN_READING}; SET LOCAL statement_timeout = {}", limit.as_millis());
+        self.reading = true;
+        self.execute(&begin).await.map(drop)
+    }
+
+    /// Ends it, also after an error.
+    ///
+    /// # Errors
+    /// As [`Session::execute`].
+    pub async fn end_reading(&mut self) -> Result<(), Stopped> {
+        let ended = self.execute("ROLLBACK").await.map(drop);
+        self.reading = false;
+        ended
+    }
+
     /// Its backend's pid.
     #[must_use]
     pub fn pid(&self) -> i32 {
@@ -124,8 +160,38 @@ impl Session {
     /// # Errors
     /// [`Stopped`]: the server's error, or the interruption, after the backend has stopped.
     pub async fn execute(&mut self, sql: &str) -> Result<PgQueryResult, Stopped> {
-        let work = self.connection.execute(sqlx::raw_sql(AssertSqlSafe(sql.to_owned())));
-        self.stop.guard(work).await
+        let alone = self.is_alone();
+        let text = if alone { alone_text(sql) } else { sql.to_owned() };
+        let work = self.connection.execute(sqlx::raw_sql(AssertSqlSafe(text)));
+        let outcome = self.stop.guard(work).await;
+        self.settle(alone, outcome).await
+    }
+
+    /// Whether the next statement must be a transaction of its own.
+    fn is_alone(&self) -> bool {
+        self.stop.pooled && !self.reading
+    }
+
+    /// What failed in a transaction of its own has left it open.
+    async fn settle<T>(&mut self, alone: bool, outcome: Result<T, Stopped>) -> Result<T, Stopped> {
+        if alone && outcome.is_err() {
+            // Where even this fails, the pooler ends the session together with our connection.
+            let _ = self.connection.execute(sqlx::raw_sql("ROLLBACK")).await;
+        }
+        outcome
+    }
+
+    /// Bound values need messages of their own, which a pooler keeps together only in a transaction.
+    async fn enter(&mut self) -> Result<bool, Stopped> {
+        let alone = self.is_alone();
+        if alone {
+            self.begin_reading(QUERY_TIMEOUT).await?;
+        }
+        Ok(alone)
+    }
+
+    async fn leave(&mut self, alone: bool) -> Result<(), Stopped> {
+        if alone { self.end_reading().await } else { Ok(()) }
     }
 
     /// Runs one prepared statement with bound values.
@@ -136,7 +202,12 @@ impl Session {
         &mut self,
         query: sqlx::query::Query<'_, Postgres, PgArguments>,
     ) -> Result<PgQueryResult, Stopped> {
-        self.stop.guard(query.execute(&mut self.connection)).await
+        let alone = self.enter().await?;
+        // A statement with a name stays in the session, where a pooler's next client would meet it.
+        let query = query.persistent(!self.stop.pooled);
+        let outcome = self.stop.guard(query.execute(&mut self.connection)).await;
+        self.leave(alone).await?;
+        outcome
     }
 
     /// The rows of one prepared statement with bound values.
@@ -147,7 +218,11 @@ impl Session {
         &mut self,
         query: sqlx::query::Query<'_, Postgres, PgArguments>,
     ) -> Result<Vec<PgRow>, Stopped> {
-        self.stop.guard(query.fetch_all(&mut self.connection)).await
+        let alone = self.enter().await?;
+        let query = query.persistent(!self.stop.pooled);
+        let outcome = self.stop.guard(query.fetch_all(&mut self.connection)).await;
+        self.leave(alone).await?;
+        outcome
     }
 
     /// The rows of SQL text, every value as text; at most `most` rows are kept.
@@ -168,10 +243,12 @@ impl Session {
         most: usize,
         mut each: impl FnMut(&TextRow) + Send,
     ) -> Result<TextRows, Stopped> {
+        let alone = self.is_alone();
+        let text = if alone { alone_text(sql) } else { sql.to_owned() };
         let connection = &mut self.connection;
         let work = async {
             let mut rows = TextRows::default();
-            let mut stream = connection.fetch(sqlx::raw_sql(AssertSqlSafe(sql.to_owned())));
+            let mut stream = connection.fetch(sqlx::raw_sql(AssertSqlSafe(text)));
             while let Some(row) = stream.next().await {
                 let row = row?;
                 if rows.columns.is_empty() {
@@ -186,7 +263,8 @@ impl Session {
             }
             Ok(rows)
         };
-        self.stop.guard(work).await
+        let outcome = self.stop.guard(work).await;
+        self.settle(alone, outcome).await
     }
 
     /// Has the server parse a query, and gives names and types of the columns that it would give.
@@ -236,12 +314,52 @@ impl Session {
     }
 }
 
+/// How a session reads, without holding anything that it has read afterwards.
+const BEGIN_READING: &str = "BEGIN READ ONLY";
+
+/// Who answers, and whether it has taken the limits.
+const ABOUT: &str = "SELECT pg_backend_pid(), current_setting('server_version_num'), pg_is_in_recovery(), \
+     (extract(epoch FROM current_setting('statement_timeout')::interval) * 1000)::bigint, \
+     (extract(epoch FROM current_setting('lock_timeout')::interval) * 1000)::bigint";
+
+fn limits() -> [(&'static str, String); 2] {
+    [
+        ("statement_timeout", QUERY_TIMEOUT.as_millis().to_string()),
+        ("lock_timeout", QUERY_LOCK_TIMEOUT.as_millis().to_string()),
+    ]
+}
+
+/// What a session begins with: limits, so that nothing hangs, and what makes it last.
+fn start_settings() -> impl Iterator<Item = (&'static str, String)> {
+    let others = [("idle_in_transaction_session_timeout", "0"), ("plan_cache_mode", "force_custom_plan")];
+    limits().into_iter().chain(others.map(|(name, value)| (name, value.to_owned())))
+}
+
 fn default_limits() -> String {
-    format!(
-        "SET statement_timeout = {}; SET lock_timeout = {}",
-        QUERY_TIMEOUT.as_millis(),
-        QUERY_LOCK_TIMEOUT.as_millis()
-    )
+    limits().map(|(name, value)| format!("SET {name} = {value}")).join("; ")
+}
+
+/// The statement as a transaction that leaves nothing. All in one message: a pooler sees no part of it.
+fn alone_text(sql: &str) -> String {
+    let limits = limits().map(|(name, value)| format!("SET LOCAL {name} = {value}")).join("; ");
+    // A line of its own: the text may end in a comment.
+    format!("{BEGIN_READING}; {limits}; {}\n; ROLLBACK", sql.trim_end().trim_end_matches(';'))
+}
+
+async fn open(options: PgConnectOptions, target: &Target, cancel: &CancellationToken) -> Result<PgConnection> {
+    let address = target.address();
+    let opened = tokio::select! {
+        opened = tokio::time::timeout(CONNECT_TIMEOUT, options.connect()) => opened,
+        () = cancel.cancelled() => return Err(Error::Interrupted),
+    };
+    match opened {
+        Ok(Ok(connection)) => Ok(connection),
+        Ok(Err(error)) => Err(ConnectError::from_sqlx(address, &error).into()),
+        Err(_) => {
+            let reason = format!("no answer within {} s", CONNECT_TIMEOUT.as_secs());
+            Err(ConnectError::Unreachable { address, reason }.into())
+        }
+    }
 }
 
 /// Rows as text, with their columns' names and how many there were.
@@ -277,6 +395,10 @@ impl Stop {
         tokio::select! {
             result = &mut work => return result.map_err(Stopped::Failed),
             () = self.cancel.cancelled() => {}
+        }
+        if self.pooled {
+            // Its backend may be somebody else's by now. The statement only reads, and has a time limit.
+            return Err(Stopped::Interrupted);
         }
         // The statement goes on in the server until it is told to stop; only then may we leave.
         for function in ["pg_cancel_backend", "pg_terminate_backend"] {

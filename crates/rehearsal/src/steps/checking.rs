@@ -37,11 +37,10 @@ pub(super) async fn run(
     timeout: std::time::Duration,
 ) -> Result<Finding> {
     let began = std::time::Instant::now();
-    let begin = format!("BEGIN READ ONLY; SET LOCAL statement_timeout = {}", timeout.as_millis());
-    session.execute(&begin).await.map_err(Stopped::doing(format!("begin check {}", check.name)))?;
+    session.begin_reading(timeout).await.map_err(Stopped::doing(format!("begin check {}", check.name)))?;
     let judged = judge(session, check, before).await;
     // A failed query has ended the transaction already; the session goes on either way.
-    let ended = session.execute("ROLLBACK").await;
+    let ended = session.end_reading().await;
     let (outcome, found, seen) = match judged {
         Ok(judged) => judged,
         Err(Stopped::Failed(error)) => {

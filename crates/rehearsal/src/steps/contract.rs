@@ -9,6 +9,7 @@ use super::step::{Step, StepReport};
 use crate::context::Context;
 use crate::contract::{self, ContractError};
 use crate::error::Result;
+use crate::postgres::pooler;
 use crate::postgres::query::{Stopped, is_connection_lost, server_words};
 use crate::report::format::shortened;
 use crate::statement::summary;
@@ -35,7 +36,9 @@ impl Step for Contract {
     async fn run(&self, cx: &mut Context) -> Result<StepReport> {
         let queries = contract::from_folder(&self.folder)?;
         let mut session = cx.connect_and_tell("contract").await?;
-        session.execute("SET default_transaction_read_only = on").await.map_err(Stopped::doing("go read-only"))?;
+        // What is prepared has a name, and would meet the pooler's next client.
+        pooler::refuse_known(&session)?;
+        session.go_read_only().await.map_err(Stopped::doing("go read-only"))?;
         let mut broken = Vec::new();
         for query in &queries {
             let difference = match session.prepare(&query.sql).await {

@@ -46,10 +46,9 @@ pub async fn count(session: &mut Session, losses: &[Loss], limit: Duration) -> R
 
 async fn amount(session: &mut Session, table: &str, column: Option<&str>, limit: Duration) -> Result<String, Stopped> {
     let unit = if column.is_some() { "value" } else { "row" };
-    let begin = format!("BEGIN READ ONLY; SET LOCAL statement_timeout = {}", limit.as_millis());
-    session.execute(&begin).await?;
+    session.begin_reading(limit).await?;
     let counted = exact(session, table, column).await;
-    session.execute("ROLLBACK").await?;
+    session.end_reading().await?;
     match counted {
         Ok(Some(number)) => Ok(plural(number, unit)),
         Ok(None) => Ok("not there under this name as things stand".into()),

@@ -50,7 +50,7 @@ impl Step for Preflight {
         if writable.rows.first().is_some_and(|row| row[0].as_deref() == Some("on")) && !session.is_in_recovery() {
             not_ready.push("its transactions are read-only (default_transaction_read_only)".to_owned());
         }
-        session.execute("SET default_transaction_read_only = on").await.map_err(Stopped::doing("go read-only"))?;
+        session.go_read_only().await.map_err(Stopped::doing("go read-only"))?;
         let history = History::read(&mut session, &cx.workspace.config.history_table).await?;
         let plan = plan::up(&cx.workspace.migrations, &history, self.to)?;
         let overview = catalog::overview(&mut session).await?;

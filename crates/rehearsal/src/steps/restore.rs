@@ -15,7 +15,7 @@ use crate::postgres::identifier::{literal, quote};
 use crate::postgres::query::{Stopped, sqlstate};
 use crate::postgres::session::Session;
 use crate::postgres::tools::Tools;
-use crate::postgres::{archive, catalog, settings};
+use crate::postgres::{archive, catalog, pooler, settings};
 use crate::report::format::plural;
 use crate::target::Target;
 
@@ -43,6 +43,7 @@ impl Step for Restore {
         // pg_restore does not notice a flipped bit: nothing is restored before every digest fits.
         files::check(&folder, &manifest)?;
         let mut session = cx.connect_and_tell("restore").await?;
+        pooler::refuse_known(&session)?;
         let server = session.version();
         if server.major < manifest.server.major {
             return Err(BackupError::Older { backup: manifest.server.major, server: server.major }.into());

@@ -39,7 +39,7 @@ async fn verify(cx: &Context, session: &mut Session) -> Result<StepReport> {
     let history = History::read(session, &cx.workspace.config.history_table).await?;
     // Files and history must agree, or the checks speak of something else.
     crate::plan::up(&cx.workspace.migrations, &history, None)?;
-    session.execute("SET default_transaction_read_only = on").await.map_err(Stopped::doing("go read-only"))?;
+    session.go_read_only().await.map_err(Stopped::doing("go read-only"))?;
     let before = cx.before.as_ref();
     if let Some(origin) = before.and_then(|before| before.origin.as_ref()) {
         cx.events.info(format!("compared with {origin}"));

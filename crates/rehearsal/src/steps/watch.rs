@@ -77,7 +77,7 @@ impl Step for Watch {
 /// Runs the checks once. What is found is told when it is something else than the last time.
 async fn look(cx: &Context, seen: &mut BTreeMap<String, (CheckOutcome, String)>) -> Result<()> {
     let mut session = cx.connect("watch").await?;
-    session.execute("SET default_transaction_read_only = on").await.map_err(Stopped::doing("go read-only"))?;
+    session.go_read_only().await.map_err(Stopped::doing("go read-only"))?;
     let history = History::read(&mut session, &cx.workspace.config.history_table).await?;
     let timeout = cx.workspace.config.limits.check_timeout;
     let (mut failed, mut total) = (Vec::new(), 0);

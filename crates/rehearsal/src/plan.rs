@@ -11,6 +11,9 @@ use crate::postgres::journal::Unfinished;
 use crate::source::{Migration, MigrationSet, SourceError};
 use crate::statement::{Class, Mode, Parsed, Statement};
 
+/// The way out where a pooler stands in between.
+pub const DIRECT_URL: &str = "give the direct URL of the server instead (its own port, or the host without `-pooler`)";
+
 /// There or back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -225,7 +228,7 @@ impl Refusal {
             Self::TooManySteps { .. } => "`cargo xtask status` lists what is applied".into(),
             Self::Source(error) => error.hint(),
             Self::NotReady { remedy, .. } => remedy.clone(),
-            Self::Pooled { .. } => crate::postgres::connect::DIRECT_URL.into(),
+            Self::Pooled { .. } => DIRECT_URL.into(),
             Self::Unconfirmed { target, .. } => {
                 format!("at a terminal type the name `{target}` when asked; elsewhere add --yes")
             }

@@ -4,13 +4,11 @@ use std::time::Duration;
 
 use super::query::{server_words, sqlstate};
 use crate::error::Kind;
+use crate::plan::DIRECT_URL;
 
 /// How long a connection may take to open. libpq's documentation recommends no less than 2 s;
 /// 10 s leaves room for a serverless database that has to wake up.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// The way out where a pooler stands in between.
-pub const DIRECT_URL: &str = "give the direct URL of the server instead (its own port, or the host without `-pooler`)";
 
 /// No connection.
 #[derive(Debug, thiserror::Error)]

@@ -24,14 +24,16 @@ pub async fn run(provider: Option<Choice>, arguments: &[String]) -> anyhow::Resu
         ));
     }
     for provider in providers {
-        cmd!(shell, "{cargo} test --workspace {arguments...}").env(PROVIDER_VARIABLE, provider).run().map_err(
-            |error| {
-                exit::failed(
-                    format!("the suite failed over the {provider} provider ({error})"),
-                    "read the first failure above",
-                )
-            },
-        )?;
+        let mut command = cmd!(shell, "{cargo} test --workspace {arguments...}").env(PROVIDER_VARIABLE, provider);
+        for name in crate::machine::variables_of_cargo_run() {
+            command = command.env_remove(name);
+        }
+        command.run().map_err(|error| {
+            exit::failed(
+                format!("the suite failed over the {provider} provider ({error})"),
+                "read the first failure above",
+            )
+        })?;
     }
     Ok(())
 }

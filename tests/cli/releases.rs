@@ -137,6 +137,23 @@ async fn sqlx_alone_takes_the_same_way() {
     assert_eq!(database.list(&digests).await, before);
 }
 
+/// Not everybody's tables are in `public`.
+#[tokio::test]
+async fn another_schema_takes_the_same_way() {
+    let database = Database::create().await;
+    let name = database.name();
+    database.execute(&format!("CREATE SCHEMA app; ALTER DATABASE {name} SET search_path = app")).await;
+    let project = all_releases().on(&database);
+    project.run("migrate").await.must_exit(0);
+    for _ in RELEASES {
+        project.run("rollback").await.must_exit(0);
+    }
+    assert_eq!(database.applied().await, ["1"]);
+    let elsewhere = "SELECT schemaname || '.' || tablename FROM pg_tables \
+                     WHERE schemaname NOT IN ('app', 'rehearsal', 'pg_catalog', 'information_schema')";
+    assert!(database.list(elsewhere).await.is_empty());
+}
+
 /// Every statement that claims to work at a version does, by itself.
 #[tokio::test]
 async fn traffic_works_where_it_says() {

@@ -22,22 +22,40 @@ SELECT
     onboarding_completed
 FROM "user";
 
--- Rights stay with the table. Whoever had been given some needs them for the old name as well.
+-- Rights stay with the table. Whoever had been given some, on all of it or on single columns, needs them
+-- for the old name as well.
 DO $$
 DECLARE
     given record;
 BEGIN
     FOR given IN
         SELECT
-            acl.privilege_type,
-            CASE acl.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(acl.grantee)) END AS grantee
-        FROM pg_class AS class
-        CROSS JOIN aclexplode(class.relacl) AS acl
-        WHERE class.oid = '"user"'::regclass
-            AND acl.grantee <> class.relowner
+            acl.privilege_type || COALESCE(' (' || quote_ident(acl.old_name) || ')', '') AS privilege,
+            CASE acl.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(acl.grantee)) END AS grantee,
+            CASE WHEN acl.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END AS option
+        FROM (
+            SELECT right_of.*, NULL AS old_name
+            FROM pg_class AS class
+            CROSS JOIN aclexplode(class.relacl) AS right_of
+            WHERE class.oid = '"user"'::regclass
+            UNION ALL
+            SELECT right_of.*, renamed.old_name
+            FROM pg_attribute AS attribute
+            CROSS JOIN aclexplode(attribute.attacl) AS right_of
+            CROSS JOIN LATERAL (
+                SELECT CASE attribute.attname
+                    WHEN 'createdAt' THEN 'created_at'
+                    WHEN 'updatedAt' THEN 'updated_at'
+                    ELSE attribute.attname
+                END AS old_name
+            ) AS renamed
+            WHERE attribute.attrelid = '"user"'::regclass
+                AND renamed.old_name IN (SELECT attname FROM pg_attribute WHERE attrelid = 'users'::regclass)
+        ) AS acl
+        WHERE acl.grantee <> (SELECT relowner FROM pg_class WHERE oid = '"user"'::regclass)
             AND acl.privilege_type IN ('SELECT', 'INSERT', 'UPDATE', 'DELETE')
     LOOP
-        EXECUTE format('GRANT %s ON users TO %s', given.privilege_type, given.grantee);
+        EXECUTE format('GRANT %s ON users TO %s%s', given.privilege, given.grantee, given.option);
     END LOOP;
 END
 $$;

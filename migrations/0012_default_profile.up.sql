@@ -24,17 +24,33 @@ $$;
 CREATE TRIGGER racer_profiles_first_is_default BEFORE INSERT ON racer_profiles
 FOR EACH ROW WHEN (NOT NEW.is_default) EXECUTE FUNCTION racer_profiles_first_is_default();
 
--- And when the default is deleted, the oldest of those that are left takes its place.
+-- And when a profile is deleted and no default is left, the oldest of the others becomes it. The owner's
+-- row is locked here too, or a profile that is made meanwhile would take the deleted one for the default;
+-- and it is tried again, because the oldest may be deleted by somebody else in the same moment. Whichever
+-- was deleted: version 13 must not find an owner whose first profile goes while it looks.
 CREATE FUNCTION racer_profiles_next_is_default() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+    oldest bigint;
 BEGIN
-    UPDATE racer_profiles SET is_default = true
-    WHERE id = (
-            SELECT id FROM racer_profiles WHERE owner_id = OLD.owner_id ORDER BY created_at, id LIMIT 1
-        )
-        AND NOT EXISTS (SELECT FROM racer_profiles WHERE owner_id = OLD.owner_id AND is_default);
+    IF EXISTS (SELECT FROM racer_profiles WHERE owner_id = OLD.owner_id AND is_default) THEN
+        RETURN NULL;
+    END IF;
+    PERFORM FROM "user" WHERE id = OLD.owner_id FOR NO KEY UPDATE;
+    LOOP
+        SELECT profile.id INTO oldest FROM racer_profiles AS profile
+        WHERE profile.owner_id = OLD.owner_id
+            AND NOT EXISTS (
+                SELECT FROM racer_profiles AS other WHERE other.owner_id = OLD.owner_id AND other.is_default
+            )
+        ORDER BY profile.created_at, profile.id
+        LIMIT 1;
+        EXIT WHEN NOT FOUND;
+        UPDATE racer_profiles SET is_default = true WHERE id = oldest;
+        EXIT WHEN FOUND;
+    END LOOP;
     RETURN NULL;
 END
 $$;
 
 CREATE TRIGGER racer_profiles_next_is_default AFTER DELETE ON racer_profiles
-FOR EACH ROW WHEN (OLD.is_default) EXECUTE FUNCTION racer_profiles_next_is_default();
+FOR EACH ROW EXECUTE FUNCTION racer_profiles_next_is_default();

@@ -1,7 +1,19 @@
--- The old table comes back with all its rows, and whoever has become a teacher since is an instructor
--- there. What else was written to accounts_userprofile since stays there.
+-- The old table comes back with all its rows. Whoever has become a teacher since is an instructor there,
+-- and who has ceased to be one is none there either: code of the release before would let them teach
+-- again. What else was written to accounts_userprofile since stays there.
 
-ALTER TABLE aside.workshops_userprofile SET SCHEMA public;
+-- To where it came from: not every database keeps the service's tables in `public`.
+DO $$
+DECLARE
+    home regnamespace := (SELECT relnamespace FROM pg_class WHERE oid = 'accounts_userprofile'::regclass);
+BEGIN
+    EXECUTE format('ALTER TABLE aside.workshops_userprofile SET SCHEMA %s', home);
+END
+$$;
+
+UPDATE workshops_userprofile AS there SET is_instructor = false
+FROM accounts_userprofile AS profile
+WHERE profile.user_id = there.user_id AND there.is_instructor AND NOT profile.is_teacher;
 
 INSERT INTO workshops_userprofile AS there (user_id, is_instructor, bio, website)
 SELECT profile.user_id, true, profile.bio, profile.website

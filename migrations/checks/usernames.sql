@@ -30,14 +30,23 @@ SELECT attnotnull FROM pg_attribute WHERE attrelid = '"user"'::regclass AND attn
 -- expect: value 2
 -- since: 17
 -- until: 18
+-- By what they say, not only by their names.
 SELECT count(*)
 FROM pg_constraint
-WHERE conrelid = '"user"'::regclass AND conname IN ('user_username_given', 'user_username_format');
+WHERE conrelid = '"user"'::regclass
+    AND (conname, pg_get_expr(conbin, conrelid)) IN (
+        ('user_username_given', '(username IS NOT NULL)'),
+        ('user_username_format', '(username_format_problem(username) IS NULL)')
+    );
 
 -- check: username-format-guarded
 -- expect: true
 -- since: 18
-SELECT count(*) FILTER (WHERE conname = 'user_username_format' AND convalidated) = 1
+SELECT count(*) FILTER (
+        WHERE conname = 'user_username_format'
+            AND convalidated
+            AND pg_get_expr(conbin, conrelid) = '(username_format_problem(username) IS NULL)'
+    ) = 1
     -- The scaffold for NOT NULL; left standing, every write would check the same thing twice.
     AND count(*) FILTER (WHERE conname = 'user_username_given') = 0
 FROM pg_constraint

@@ -6,6 +6,7 @@ use rehearsal_tests::Database;
 use rehearsal_tests::database::execute;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
+use sqlx::{Connection, Executor};
 
 use crate::service::{Service, body};
 
@@ -138,5 +139,21 @@ async fn a_body_that_is_too_long_or_no_json_is_refused_in_words() {
     let no_id = browser.get("/tasks/first").await;
     assert_eq!(no_id.status(), StatusCode::BAD_REQUEST);
     assert!(body(no_id).await["error"].is_string());
+    service.end().await;
+}
+
+/// A migration that holds a table, or anybody: whoever asks meanwhile is told to try again.
+#[tokio::test]
+async fn a_table_that_is_locked_is_no_failure_of_ours() {
+    let database = Database::create().await;
+    let service = Service::start(&database).await;
+    let mut connection = database.connect().await;
+    let mut transaction = connection.begin().await.expect("it begins");
+    transaction.execute("LOCK TABLE accounts_userprofile").await.expect("it is locked");
+    let answer = service.browser().get("/teachers").await;
+    assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(body(answer).await["error"], "too busy at the moment, please try again");
+    transaction.rollback().await.expect("it ends");
+    assert_eq!(service.browser().get("/teachers").await.status(), StatusCode::OK);
     service.end().await;
 }

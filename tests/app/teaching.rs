@@ -103,6 +103,11 @@ async fn teachers_teach_and_students_see_what_is_published() {
     assert_eq!(student.read(&format!("/workshops/{}", workshop["id"])).await, workshop);
     assert_eq!(each(&student.read("/workshops").await, "title"), ["Wet track"]);
     assert_eq!(student.get("/workshops/0").await.status(), StatusCode::NOT_FOUND);
+    // Before and behind what can be written down and kept.
+    for year in ["-5000", "0000", "+10000", "+262000"] {
+        let input = json!({ "title": "Once", "starts_at": format!("{year}-01-01T00:00:00Z") });
+        assert_eq!(ada.post("/workshops", input).await.status(), StatusCode::UNPROCESSABLE_ENTITY, "{year}");
+    }
     // Students take no place in front of the class.
     assert_eq!(student.post("/workshops", input).await.status(), StatusCode::FORBIDDEN);
     assert_eq!(student.post("/courses", json!({ "title": "Mine" })).await.status(), StatusCode::FORBIDDEN);

@@ -4,9 +4,10 @@ use rehearsal_tests::{Database, Project};
 use serde_json::json;
 
 use crate::project;
+use crate::release::two_releases;
 
-/// A workspace whose code asks for names, as `sqlx prepare` writes that down.
-fn with_code(sql: &str) -> Project {
+/// A query for numbers and names, as `sqlx prepare` writes it down.
+fn offline(sql: &str) -> String {
     let query = json!({
         "db_name": "PostgreSQL",
         "query": sql,
@@ -20,9 +21,14 @@ fn with_code(sql: &str) -> Project {
         },
         "hash": "0",
     });
+    query.to_string()
+}
+
+/// A workspace whose code asks that.
+fn with_code(sql: &str) -> Project {
     project()
         .migration("1_people", "CREATE TABLE people (id bigint PRIMARY KEY, name text);", "DROP TABLE people;")
-        .write(".sqlx/query-0.json", &query.to_string())
+        .write(".sqlx/query-0.json", &offline(sql))
 }
 
 const QUERY: &str = "SELECT id, name AS \"name!\" FROM people WHERE id > $1";
@@ -58,6 +64,16 @@ async fn a_rehearsal_of_the_newest_release_asks_the_code_as_well() {
     let project = project.migration("2_rename", "ALTER TABLE people RENAME name TO nick;", "SELECT 1;");
     let ended = project.run("rehearse").await;
     ended.must_exit(3).must_say("column \"name\" does not exist (42703)");
+}
+
+#[tokio::test]
+async fn of_several_releases_the_code_is_asked_where_it_works() {
+    let code = offline("SELECT age::bigint AS id, name AS \"name!\" FROM persons WHERE age > $1");
+    let project = two_releases().write(".sqlx/query-0.json", &code);
+    let ended = project.run("rehearse --all").await;
+    ended.must_exit(0);
+    let asked = ended.steps().iter().filter(|step| *step == "contract done").count();
+    assert_eq!(asked, 2, "behind the expand part and at the end of the newest release: {:?}", ended.steps());
 }
 
 #[tokio::test]

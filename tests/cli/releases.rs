@@ -137,6 +137,23 @@ async fn sqlx_alone_takes_the_same_way() {
     assert_eq!(database.list(&digests).await, before);
 }
 
+/// Not everybody's tables are in `public`.
+#[tokio::test]
+async fn another_schema_takes_the_same_way() {
+    let database = Database::create().await;
+    let name = database.name();
+    database.execute(&format!("CREATE SCHEMA app; ALTER DATABASE {name} SET search_path = app")).await;
+    let project = all_releases().on(&database);
+    project.run("migrate").await.must_exit(0);
+    for _ in RELEASES {
+        project.run("rollback").await.must_exit(0);
+    }
+    assert_eq!(database.applied().await, ["1"]);
+    let elsewhere = "SELECT schemaname || '.' || tablename FROM pg_tables \
+                     WHERE schemaname NOT IN ('app', 'rehearsal', 'pg_catalog', 'information_schema')";
+    assert!(database.list(elsewhere).await.is_empty());
+}
+
 /// Every statement that claims to work at a version does, by itself.
 #[tokio::test]
 async fn traffic_works_where_it_says() {
@@ -187,13 +204,26 @@ fn traffic(folder: &Path) -> Vec<Traffic> {
 async fn r1_the_old_name_can_be_written_through() {
     let (database, project) = at(6).await;
     database
-        .execute("DROP ROLE IF EXISTS r1_service; CREATE ROLE r1_service; GRANT SELECT, INSERT ON users TO r1_service")
+        .execute(
+            "DROP ROLE IF EXISTS r1_service; CREATE ROLE r1_service; \
+             GRANT SELECT, INSERT ON users TO r1_service WITH GRANT OPTION; \
+             GRANT UPDATE (created_at, name) ON users TO r1_service",
+        )
         .await;
     project.run("migrate --to 10").await.must_exit(0);
     // Rights reach the view as well, and only those that were given.
     let rights = "SELECT privilege_type FROM information_schema.role_table_grants \
                   WHERE grantee = 'r1_service' AND table_name = 'users' ORDER BY 1";
     assert_eq!(database.list(rights).await, ["INSERT", "SELECT"]);
+    let more = "SELECT concat_ws(' ', has_column_privilege('r1_service', 'users', 'created_at', 'UPDATE'), \
+                                      has_column_privilege('r1_service', 'users', 'name', 'UPDATE'), \
+                                      has_column_privilege('r1_service', 'users', 'email', 'UPDATE'), \
+                                      has_table_privilege('r1_service', 'users', 'SELECT WITH GRANT OPTION'))";
+    assert_eq!(database.list(more).await, ["t t f t"], "also those on single columns");
+    // The contract step and its way back: the view is what it was.
+    project.run("migrate --to 11").await.must_exit(0);
+    project.run("rollback --to 10").await.must_exit(0);
+    assert_eq!(database.list(more).await, ["t t f t"]);
     let id: i64 = database
         .value("INSERT INTO users (email, name, hashed_password) VALUES ('old@code.example', 'Old', 'x') RETURNING id")
         .await;
@@ -231,12 +261,47 @@ async fn r3_the_first_profile_is_the_default() {
     let owner: i64 =
         database.value(r#"SELECT id FROM "user" WHERE id NOT IN (SELECT owner_id FROM racer_profiles) LIMIT 1"#).await;
     let insert = format!("INSERT INTO racer_profiles (owner_id, display_name) VALUES ({owner}, 'both first')");
+    held(&database, &insert, &insert).await;
+    let of_owner = format!("SELECT is_default FROM racer_profiles WHERE owner_id = {owner} ORDER BY id");
+    assert_eq!(database.list(&of_owner).await, ["true", "false"]);
+    database.execute(&format!("DELETE FROM racer_profiles WHERE owner_id = {owner} AND is_default")).await;
+    assert_eq!(database.list(&of_owner).await, ["true"], "the next one takes its place");
+}
+
+/// Whoever deletes a default meets somebody who deletes its successor, or makes another profile.
+#[tokio::test]
+async fn r3_one_default_is_left_whoever_deletes_at_once() {
+    let (database, project) = at(11).await;
+    let owner: i64 =
+        database.value(r#"SELECT id FROM "user" WHERE id NOT IN (SELECT owner_id FROM racer_profiles) LIMIT 1"#).await;
+    let insert = |name: &str| format!("INSERT INTO racer_profiles (owner_id, display_name) VALUES ({owner}, '{name}')");
+    let delete =
+        |name: &str| format!("DELETE FROM racer_profiles WHERE owner_id = {owner} AND display_name = '{name}'");
+    let of_owner = format!(
+        "SELECT concat_ws(' ', display_name, is_default) FROM racer_profiles WHERE owner_id = {owner} ORDER BY id"
+    );
+    for name in ["a", "b", "c", "d"] {
+        database.execute(&insert(name)).await;
+    }
+    project.run("migrate --to 12").await.must_exit(0);
+    // Before the backfill has come by nobody is the default; who loses their first profile gets the next.
+    database.execute(&delete("a")).await;
+    assert_eq!(database.list(&of_owner).await, ["b t", "c f", "d f"]);
+    project.run("migrate --to 13").await.must_exit(0);
+
+    held(&database, &delete("c"), &delete("b")).await;
+    assert_eq!(database.list(&of_owner).await, ["d t"]);
+    held(&database, &insert("e"), &delete("d")).await;
+    assert_eq!(database.list(&of_owner).await, ["e t"]);
+    held(&database, &delete("e"), &insert("f")).await;
+    assert_eq!(database.list(&of_owner).await, ["f t"]);
+}
+
+/// Runs the second statement while the transaction of the first is open, until it waits for it.
+async fn held(database: &Database, first: &str, second: &str) {
     let mut connection = database.connect().await;
     let mut transaction = connection.begin().await.expect("it begins");
-    transaction.execute(sqlx::raw_sql(AssertSqlSafe(insert.clone()))).await.expect("the first");
-    let second = async {
-        database.execute(&insert).await;
-    };
+    transaction.execute(sqlx::raw_sql(AssertSqlSafe(first.to_owned()))).await.expect("the first");
     let first = async {
         rehearsal_tests::until("the second one waits", async || {
             let waiting =
@@ -246,11 +311,10 @@ async fn r3_the_first_profile_is_the_default() {
         .await;
         transaction.commit().await.expect("it ends");
     };
-    tokio::join!(second, first);
-    let of_owner = format!("SELECT is_default FROM racer_profiles WHERE owner_id = {owner} ORDER BY id");
-    assert_eq!(database.list(&of_owner).await, ["true", "false"]);
-    database.execute(&format!("DELETE FROM racer_profiles WHERE owner_id = {owner} AND is_default")).await;
-    assert_eq!(database.list(&of_owner).await, ["true"], "the next one takes its place");
+    let second = async {
+        database.execute(second).await;
+    };
+    tokio::join!(first, second);
 }
 
 #[tokio::test]
@@ -368,7 +432,23 @@ async fn r5_what_was_written_since_survives_the_way_back() {
         "SELECT user_id FROM aside.profiles_carried_over WHERE created AND user_id <> {} ORDER BY user_id LIMIT 1";
     let wrote: i64 = database.value(&carried.replace("{}", &made.to_string())).await;
     database.execute(&format!("UPDATE accounts_userprofile SET bio = 'written since' WHERE user_id = {wrote}")).await;
+    // Somebody who was both, and somebody who was made a teacher by the rule, teach no longer.
+    let teaching = "SELECT user_id FROM aside.workshops_userprofile \
+                    JOIN accounts_userprofile USING (user_id) WHERE is_instructor AND is_teacher \
+                    AND (user_id IN (SELECT user_id FROM aside.teachers_before)) = {} ORDER BY user_id LIMIT 1";
+    let mut ceased = Vec::new();
+    for before in ["true", "false"] {
+        let person: i64 = database.value(&teaching.replace("{}", before)).await;
+        let cease = "UPDATE accounts_userprofile SET is_teacher = false, bio = 'ceased' WHERE user_id = ";
+        database.execute(&format!("{cease}{person}")).await;
+        ceased.push(person);
+    }
     project.run("rollback").await.must_exit(0);
+    for person in &ceased {
+        let teaches = "SELECT is_teacher OR is_instructor FROM accounts_userprofile \
+                       JOIN workshops_userprofile USING (user_id) WHERE user_id = ";
+        assert!(!database.value::<bool>(&format!("{teaches}{person}")).await, "{person} teaches no longer");
+    }
 
     let mut after = database.list(both).await;
     let since = |row: &String| row.contains("|since") || row.contains("|written since");
@@ -379,5 +459,9 @@ async fn r5_what_was_written_since_survives_the_way_back() {
     {
         assert!(new.iter().any(|found| found.starts_with(&row)), "{row}: {new:?}");
     }
-    assert_eq!(after, before, "all else is what it was");
+    let others = |rows: Vec<String>| -> Vec<String> {
+        let of = |row: &String| row.split('|').nth(1).and_then(|person| person.parse().ok());
+        rows.into_iter().filter(|row| of(row).is_none_or(|person| !ceased.contains(&person))).collect()
+    };
+    assert_eq!(others(after), others(before), "all else is what it was");
 }

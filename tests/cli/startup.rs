@@ -85,8 +85,9 @@ async fn a_file_that_takes_long_is_rolled_back_and_refused() {
     let database = Database::create().await;
     let project = project().migration(
         "1_slow",
-        "CREATE TABLE a (id int);\nSET LOCAL statement_timeout = 0;\nSELECT pg_sleep(0.3);\nSELECT pg_sleep(30);\n",
-        "DROP TABLE a;\n",
+        "CREATE TABLE a (id int);\nSET LOCAL statement_timeout = 0;\n\
+         CREATE TABLE b AS SELECT 1 AS one FROM pg_sleep(0.3);\nCREATE TABLE c AS SELECT 1 AS one FROM pg_sleep(30);\n",
+        "DROP TABLE c, b, a;\n",
     );
     let began = Instant::now();
     let outcome =

@@ -72,6 +72,17 @@ async fn a_wrong_column_is_told_from_the_right_one() {
     assert_eq!(failed(&ended), ["username-column"]);
     database.execute(r#"ALTER TABLE "user" ALTER COLUMN username DROP DEFAULT, ALTER COLUMN username TYPE text"#).await;
     project.run("verify").await.must_exit(0);
+
+    // The same with a rule: the right name, and nothing behind it.
+    for version in [17, 18] {
+        project.run(&format!("migrate --to {version}")).await.must_exit(0);
+        let hollow =
+            r#"ALTER TABLE "user" DROP CONSTRAINT user_username_format, ADD CONSTRAINT user_username_format CHECK"#;
+        database.execute(&format!("{hollow} (true)")).await;
+        project.run("verify").await.must_exit(3);
+        database.execute(&format!("{hollow} (username_format_problem(username) IS NULL)")).await;
+        project.run("verify").await.must_exit(0);
+    }
 }
 
 #[tokio::test]

@@ -42,3 +42,10 @@ pub fn commit() -> Option<String> {
     let described = xshell::cmd!(shell, "git describe --always --dirty --abbrev=12 --exclude=*");
     described.env("GIT_OPTIONAL_LOCKS", "0").quiet().ignore_stderr().read().ok()
 }
+
+/// What `cargo xtask` has set for this program. A cargo that we start would take it for its own, and build
+/// again what was built without it: build scripts ask to be run again when such a variable changes.
+pub fn variables_of_cargo_run() -> impl Iterator<Item = String> {
+    let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+    names.filter(|name| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_"))
+}

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::time::SystemTime;
 
 use anyhow::Context;
 use rehearsal::config::Config;
@@ -12,12 +13,15 @@ use rehearsal::smoke::subject::{Place, Program, Subject};
 use tokio::process::Command;
 use tokio_util::sync::CancellationToken;
 
-use crate::exit;
+use crate::{exit, machine};
 
 /// What a service that is started may see of our environment: where programs and its home are, how it
 /// speaks and logs. No URL and no password of anything real.
 const INHERITED: &[&str] =
     &["PATH", "HOME", "USER", "LANG", "LC_ALL", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "RUST_LOG", "RUST_BACKTRACE"];
+
+/// How many programs of other revisions are kept: a rehearsal may start two of them.
+const KEPT: usize = 2;
 
 /// How much of a commit's name names its program.
 const COMMIT_CHARACTERS: usize = 12;
@@ -71,7 +75,7 @@ impl Builder<'_> {
     }
 
     /// Builds a revision in a git worktree of its own. The worktree goes; the program stays in the cache
-    /// until another one is built.
+    /// until others are built.
     async fn of_revision(&self, revision: &str) -> anyhow::Result<PathBuf> {
         let commit = git(&["rev-parse", "--verify", "--quiet", "--end-of-options", &format!("{revision}^{{commit}}")])
             .await
@@ -86,7 +90,9 @@ impl Builder<'_> {
         // One folder a workspace: the same path gives cargo the same packages, whatever the revision.
         let folder = self.cache.join("apps").join(root.to_string_lossy().replace(['/', '\\'], "-"));
         let kept = folder.join(&commit);
-        if kept.is_file() {
+        if let Ok(program) = std::fs::File::open(&kept) {
+            // The younger ones stay when another one comes.
+            program.set_modified(SystemTime::now()).with_context(|| format!("failed to touch {}", kept.display()))?;
             return Ok(kept);
         }
         std::fs::create_dir_all(&folder).with_context(|| format!("failed to create {}", folder.display()))?;
@@ -99,7 +105,7 @@ impl Builder<'_> {
         }
         self.build(&worktree.0).await?;
         let built = self.program(&worktree.0)?;
-        forget_others(&folder, &worktree.0)?;
+        forget_older(&folder, &worktree.0)?;
         std::fs::copy(&built, &kept).with_context(|| format!("failed to keep {}", kept.display()))?;
         Ok(kept)
     }
@@ -130,6 +136,9 @@ impl Builder<'_> {
         // Queries are checked against what was written down with that code, and not against a database
         // that may be of another version.
         command.env_remove("DATABASE_URL").env("SQLX_OFFLINE", "true");
+        for name in machine::variables_of_cargo_run() {
+            command.env_remove(name);
+        }
         // All that it writes is for people: stdout may be JSON of ours.
         command.stdin(Stdio::null()).stdout(std::io::stderr());
         command.process_group(0).kill_on_drop(true);
@@ -153,13 +162,19 @@ impl Builder<'_> {
     }
 }
 
-/// Programs of other revisions.
-fn forget_others(folder: &Path, worktree: &Path) -> anyhow::Result<()> {
+/// Programs of other revisions, but for as many as may stand beside the one that comes.
+fn forget_older(folder: &Path, worktree: &Path) -> anyhow::Result<()> {
+    let mut programs = Vec::new();
     for entry in std::fs::read_dir(folder)? {
-        let path = entry?.path();
-        if path != worktree && path.is_file() {
-            std::fs::remove_file(&path).with_context(|| format!("failed to remove {}", path.display()))?;
+        let entry = entry?;
+        if entry.path() != worktree && entry.path().is_file() {
+            programs.push((entry.metadata()?.modified()?, entry.path()));
         }
+    }
+    programs.sort();
+    programs.reverse();
+    for (_, path) in programs.into_iter().skip(KEPT - 1) {
+        std::fs::remove_file(&path).with_context(|| format!("failed to remove {}", path.display()))?;
     }
     Ok(())
 }

@@ -17,6 +17,10 @@ use utoipa::{
 /// PostgreSQL's `character_not_in_repertoire`: its text cannot hold U+0000.
 const NOT_STORABLE: &str = "22021";
 
+/// PostgreSQL's `query_canceled`, by our own limit, and what ends one of two that wait for each other
+/// (`deadlock_detected`): a table is locked, or much is going on. The same request may do well in a moment.
+const NOT_NOW: [&str; 2] = ["57014", "40P01"];
+
 /// Everything that can go wrong with a request.
 #[derive(Debug, thiserror::Error)]
 pub enum ApiError {
@@ -71,7 +75,7 @@ pub enum ApiError {
     /// What was decided stays decided.
     #[error("this application is decided already")]
     ApplicationDecided,
-    /// All database connections are busy.
+    /// All database connections are busy, or what is asked for is locked for longer than we wait.
     #[error("too busy at the moment, please try again")]
     Busy,
     /// A failure on our side.
@@ -143,9 +147,11 @@ impl IntoResponses for ApiError {
 
 impl From<sqlx::Error> for ApiError {
     fn from(error: sqlx::Error) -> Self {
-        match &error {
-            sqlx::Error::PoolTimedOut => Self::Busy,
-            sqlx::Error::Database(refused) if refused.code().as_deref() == Some(NOT_STORABLE) => Self::NotStorable,
+        let code = error.as_database_error().and_then(|refused| refused.code());
+        match (&error, code.as_deref()) {
+            (sqlx::Error::PoolTimedOut, _) => Self::Busy,
+            (_, Some(NOT_STORABLE)) => Self::NotStorable,
+            (_, Some(code)) if NOT_NOW.contains(&code) => Self::Busy,
             _ => Self::Internal(error.into()),
         }
     }

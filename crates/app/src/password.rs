@@ -44,9 +44,10 @@ impl Passwords {
     /// Whether `password` is the one that `stored` was made from. Without a stored hash the
     /// answer is no, and takes as long: the time must not tell which accounts exist.
     pub async fn verify(&self, password: String, stored: Option<String>) -> anyhow::Result<bool> {
+        // What is not a hash (accounts closed by hand have "!") matches no password, and is no quicker told.
+        let stored = stored.filter(|stored| PasswordHash::new(stored).is_ok());
         let known = stored.is_some();
         let stored = stored.unwrap_or_else(|| self.decoy.to_string());
-        // What is not a hash (accounts closed by hand have "!") matches no password.
         let matches = self.run(move |memory| matches_now(&password, &stored, memory).unwrap_or(false));
         Ok(matches.await.context("failed to verify a password")? && known)
     }
@@ -111,6 +112,8 @@ fn derive(
 
 #[cfg(test)]
 mod tests {
+    use std::time::Instant;
+
     use argon2::PasswordVerifier;
 
     use super::*;
@@ -124,6 +127,19 @@ mod tests {
         assert!(Argon2::default().verify_password(b"wrong", &hash).is_err());
         // Its memory was given back, and serves the next.
         assert_eq!(passwords.memories.lock().expect("whole").len(), 1);
+    }
+
+    #[tokio::test]
+    async fn an_account_that_is_closed_is_told_from_none_by_no_clock() {
+        let passwords = Passwords::new().expect("hashing works");
+        let mut took = Vec::new();
+        for stored in [None, Some("!".to_owned())] {
+            let began = Instant::now();
+            assert!(!passwords.verify("wrong".to_owned(), stored).await.expect("verifies"));
+            took.push(began.elapsed());
+        }
+        // Without a hash to compute it would be a thousandth.
+        assert!(took[1] > took[0] / 10, "{took:?}");
     }
 
     #[tokio::test]

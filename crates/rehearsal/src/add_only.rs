@@ -5,7 +5,7 @@
 //! belongs to a release, where somebody looks.
 
 use squawk_syntax::ast::{AlterColumnOption, AlterTableAction, AstNode, Stmt};
-use squawk_syntax::ast::{ConflictDoUpdateSet, Delete, Merge, Update};
+use squawk_syntax::ast::{CallExpr, ConflictDoUpdateSet, Delete, Merge, Update};
 use squawk_syntax::{SourceFile, SyntaxNode};
 
 use crate::statement::{Class, Mode, Parsed, Statement, summary};
@@ -53,7 +53,8 @@ fn reason(class: &Class, statement: &Stmt) -> Option<&'static str> {
     let node = statement.syntax();
     match statement {
         // Their bodies run later, or whenever they are called.
-        Stmt::CreateFunction(_) | Stmt::CreateProcedure(_) | Stmt::CreateTrigger(_) | Stmt::CreateRule(_) => None,
+        Stmt::CreateFunction(_) | Stmt::CreateProcedure(_) | Stmt::CreateTrigger(_) => None,
+        Stmt::CreateRule(_) => Some("it changes what statements of running code do"),
         Stmt::CreateAggregate(_)
         | Stmt::CreateCast(_)
         | Stmt::CreateCollation(_)
@@ -72,6 +73,12 @@ fn reason(class: &Class, statement: &Stmt) -> Option<&'static str> {
         | Stmt::Grant(_)
         | Stmt::Set(_)
         | Stmt::Analyze(_) => None,
+        // Nobody reads what it gives: it is there for what it calls.
+        Stmt::Select(_) | Stmt::CompoundSelect(_) | Stmt::Values(_)
+            if node.descendants().any(|node| CallExpr::can_cast(node.kind())) =>
+        {
+            Some("what it calls cannot be seen from outside")
+        }
         Stmt::CreateTableAs(_)
         | Stmt::CreateMaterializedView(_)
         | Stmt::Insert(_)
@@ -148,7 +155,7 @@ mod tests {
             "CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN DELETE FROM t; RETURN NEW; END $$;",
             "CREATE FUNCTION f() RETURNS void BEGIN ATOMIC DELETE FROM t; END;",
             "CREATE TRIGGER g BEFORE UPDATE ON t FOR EACH ROW EXECUTE FUNCTION f();",
-            "INSERT INTO t VALUES (1) ON CONFLICT DO NOTHING; SELECT 1;",
+            "INSERT INTO t VALUES (1, lower('A')) ON CONFLICT DO NOTHING; SELECT 1;",
             "SET LOCAL search_path = a; CREATE OR REPLACE VIEW v AS SELECT 1 AS delete;",
         ] {
             assert_eq!(objection_to(sql), None, "{sql}");
@@ -171,6 +178,10 @@ mod tests {
             ("WITH x AS (DELETE FROM t RETURNING *) SELECT * FROM x;", 1, "changes rows"),
             ("INSERT INTO t VALUES (1) ON CONFLICT (id) DO UPDATE SET a = 1;", 1, "changes rows"),
             ("DO $$ BEGIN DROP TABLE t; END $$;", 1, "cannot be seen from outside"),
+            ("CREATE TABLE t (id int);\nSELECT empty_all_tables();", 2, "cannot be seen from outside"),
+            ("SELECT 1 UNION ALL SELECT 1 + f(2);", 1, "cannot be seen from outside"),
+            ("VALUES (f());", 1, "cannot be seen from outside"),
+            ("CREATE RULE r AS ON INSERT TO t DO INSTEAD NOTHING;", 1, "running code"),
             ("-- no-transaction\nCREATE INDEX CONCURRENTLY i ON t (a);", 2, "cannot run in a transaction"),
             ("UPDATE t SET a = 1 WHERE /* batch: t.id */ TRUE;", 1, "runs in batches"),
             ("-- no-transaction\nCREATE TABLE t (id int);", 1, "no transaction"),

@@ -41,7 +41,8 @@ pub async fn run(
         services: services.at_start(after).to_vec(),
         stops: services.at(versions),
         // The code is that of the newest version: with an earlier release it has nothing to do.
-        contract: (versions.last() == Some(&newest) && queries.is_dir()).then(|| queries.clone()),
+        contract: (versions.last() == Some(&newest) && queries.is_dir())
+            .then(|| (queries.clone(), releases.last().map_or(newest, Release::expanded))),
         traffic,
     };
     let Some(name) = shell.common.target.clone() else {

@@ -25,15 +25,17 @@ pub async fn run(provider: Option<Choice>, arguments: &[String]) -> anyhow::Resu
     }
     for provider in providers {
         // All that fails is worth knowing: a run takes minutes.
-        cmd!(shell, "{cargo} test --workspace --no-fail-fast {arguments...}")
-            .env(PROVIDER_VARIABLE, provider)
-            .run()
-            .map_err(|error| {
-                exit::failed(
-                    format!("the suite failed over the {provider} provider ({error})"),
-                    "read the first failure above",
-                )
-            })?;
+        let mut command =
+            cmd!(shell, "{cargo} test --workspace --no-fail-fast {arguments...}").env(PROVIDER_VARIABLE, provider);
+        for name in crate::machine::variables_of_cargo_run() {
+            command = command.env_remove(name);
+        }
+        command.run().map_err(|error| {
+            exit::failed(
+                format!("the suite failed over the {provider} provider ({error})"),
+                "read the first failure above",
+            )
+        })?;
     }
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! `/workshops`: everybody sees when they are; teachers announce theirs.
 
 use axum::{extract::State, http::StatusCode};
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, Datelike, Utc};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -86,6 +86,8 @@ async fn create(
 ) -> Result<(StatusCode, Json<Workshop>), ApiError> {
     let mut fields = Fields::default();
     fields.line("title", &input.title);
+    // What RFC 3339 can write. The type takes years that it cannot, and that PostgreSQL cannot store.
+    fields.require((1..=9999).contains(&input.starts_at.year()), "starts_at", "must be in a year from 1 to 9999");
     fields.check()?;
     // No row comes back unless the user teaches.
     let workshop = sqlx::query_as!(

@@ -42,8 +42,9 @@ pub struct Rehearsal {
     /// On the way there it is looked at each of these: the last one is the goal, the others are where old
     /// and new code meet.
     pub stops: Vec<Stop>,
-    /// The queries of the code that is made for the goal; they must fit at each stop.
-    pub contract: Option<PathBuf>,
+    /// The queries of the code that is made for the goal, with the first version that it works with: they
+    /// must fit at each stop from there on.
+    pub contract: Option<(PathBuf, i64)>,
     /// Once more while clients read and write.
     pub traffic: bool,
 }
@@ -57,7 +58,8 @@ fn there_and_back(rehearsal: &Rehearsal) -> Steps {
     for stop in stops {
         steps.push(Box::new(Migrate { to: Some(stop.version) }));
         steps.push(Box::new(Verify));
-        steps.extend(contract.clone().map(|folder| -> Box<dyn Step> { Box::new(Contract { folder }) }));
+        let fits = contract.as_ref().filter(|(_, first)| stop.version >= *first);
+        steps.extend(contract_of(fits.map(|(folder, _)| folder.clone())));
         steps.extend(smoke_tests(&stop.services));
     }
     steps.push(Box::new(Rollback { back: Back::To(after) }));
@@ -81,6 +83,10 @@ fn there_and_back(rehearsal: &Rehearsal) -> Steps {
 
 fn smoke_tests(services: &[Arc<Subject>]) -> Steps {
     services.iter().map(|subject| -> Box<dyn Step> { Box::new(Smoke { subject: Arc::clone(subject) }) }).collect()
+}
+
+fn contract_of(queries: Option<PathBuf>) -> Option<Box<dyn Step>> {
+    queries.map(|folder| -> Box<dyn Step> { Box::new(Contract { folder }) })
 }
 
 /// A rehearsal on fixtures.
@@ -127,7 +133,7 @@ pub fn nothing(at: i64) -> Steps {
 #[must_use]
 pub fn verify(contract: Option<PathBuf>) -> Steps {
     let mut steps: Steps = vec![Box::new(Verify)];
-    steps.extend(contract.map(|folder| -> Box<dyn Step> { Box::new(Contract { folder }) }));
+    steps.extend(contract_of(contract));
     steps
 }
 

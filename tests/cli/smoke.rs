@@ -129,6 +129,17 @@ async fn old_code_that_does_not_work_with_the_expand_part_is_found() {
     ended.must_say("`name` was not saved by a request before it");
 }
 
+/// The workspace's code knows a name that an earlier release has not made yet.
+#[tokio::test]
+async fn code_of_a_later_release_is_suspected_when_an_earlier_one_is_rehearsed() {
+    let project = two_releases();
+    let project = project.write("rehearsal.toml", &format!("{RELEASES}{REQUESTS}"));
+    script(&project, "service.sh", "TABLE=persons");
+    let ended = project.run("rehearse --smoke --release one").await;
+    let (_, hint) = ended.must_exit(3).error();
+    assert!(hint.contains("of a later release") && hint.contains("--app"), "{hint}");
+}
+
 #[tokio::test]
 async fn a_wrong_answer_is_told_with_both_sides() {
     let project = two_releases();

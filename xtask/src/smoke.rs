@@ -49,6 +49,7 @@ pub fn subject(config: &Config, label: &str, path: &Path, version: i64) -> anyho
         label: label.into(),
         version,
         release: config.release_of(version).map(|release| release.name.clone()),
+        is_of_later: false,
         secrets: secrets(config).map_err(rehearsal::Error::from)?,
         place: Place::Started(Box::new(program)),
     })

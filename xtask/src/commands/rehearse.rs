@@ -50,7 +50,7 @@ pub async fn run(
             Some(first) => (first.after, stops(&releases, first.after)),
             None => newest_alone(&workspace)?,
         };
-        let services = Services::find(&shell, wanted, &releases, after, &versions).await?;
+        let services = Services::find(&shell, wanted, &releases, after, &versions, newest).await?;
         let command = Command {
             name: "rehearse",
             target: "a fresh sandbox".into(),
@@ -79,7 +79,7 @@ pub async fn run(
     }
     let services = match nothing {
         true => Services::default(),
-        false => Services::find(&shell, wanted, &releases, after, &versions).await?,
+        false => Services::find(&shell, wanted, &releases, after, &versions, newest).await?,
     };
     let command = Command {
         name: "rehearse",
@@ -132,6 +132,7 @@ impl Services {
         releases: &[Release],
         after: i64,
         versions: &[i64],
+        latest: i64,
     ) -> anyhow::Result<Self> {
         if !wanted.smoke {
             return Ok(Self::default());
@@ -156,7 +157,10 @@ impl Services {
             None => builder.current().await?,
         };
         let first = releases.last().map_or(newest, Release::expanded);
-        let new = Some((Arc::new(smoke::subject(config, "app", &program, newest)?), first));
+        // Code that was named is taken to be of that release; the workspace's own is of the latest.
+        let is_of_later = wanted.app.is_none() && newest < latest;
+        let subject = Subject { is_of_later, ..smoke::subject(config, "app", &program, newest)? };
+        let new = Some((Arc::new(subject), first));
         Ok(Self { new, old })
     }
 

@@ -31,6 +31,7 @@ pub async fn run(shell: Shell, url: &str, release: Option<&str>) -> anyhow::Resu
     };
     let release = shell.config.release_of(version).map(|release| release.name.clone());
     let subject = Subject {
+        is_of_later: false,
         label: root.clone(),
         version,
         release: release.clone(),

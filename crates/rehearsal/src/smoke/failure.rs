@@ -41,6 +41,8 @@ pub enum SmokeError {
         total: usize,
         /// The log of the service, if it was started for this.
         log: Option<PathBuf>,
+        /// The service was of a later release than the one that is rehearsed.
+        is_of_later: bool,
     },
     /// The address of a service is none.
     #[error("`{url}` is no address of a service: {reason}")]
@@ -77,6 +79,11 @@ impl SmokeError {
             Self::NoProgram => "add `run` and `address_env` (or `port_env`) to [app]".into(),
             Self::NoSecret { variable, .. } => format!("set {variable}, in the environment or in .env"),
             Self::NotServing { log, .. } => format!("all that it wrote is in {}", log.display()),
+            Self::Failed { is_of_later: true, .. } => {
+                "this workspace's code is of a later release than the one that is rehearsed: name a build of that \
+                 release by --app (an executable or a git revision)"
+                    .into()
+            }
             Self::Failed { log: Some(log), .. } => {
                 format!("each is told above with what was found; what the service wrote is in {}", log.display())
             }

@@ -15,6 +15,8 @@ pub struct Subject {
     pub version: i64,
     /// The release that its code belongs to, if one is known.
     pub release: Option<String>,
+    /// The code is a later one than that release's: it may well need what is not there yet.
+    pub is_of_later: bool,
     /// What the tests' secrets come from.
     pub secrets: Secrets,
     /// Where it is.

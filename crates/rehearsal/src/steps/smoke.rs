@@ -63,7 +63,7 @@ impl Step for Smoke {
         if failed.is_empty() {
             return Ok(StepReport::done(format!("{}: {} passed", subject.label, plural(total as u64, "smoke test"))));
         }
-        Err(SmokeError::Failed { failed, total, log }.into())
+        Err(SmokeError::Failed { failed, total, log, is_of_later: self.subject.is_of_later }.into())
     }
 }
 

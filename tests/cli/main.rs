@@ -11,6 +11,7 @@ mod interrupt;
 mod limits;
 mod losses;
 mod mend;
+mod notices;
 mod ready;
 mod rehearse;
 mod release;

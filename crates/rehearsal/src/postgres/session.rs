@@ -12,6 +12,7 @@ use sqlx::{
 use tokio_util::sync::CancellationToken;
 
 use super::connect::{CONNECT_TIMEOUT, ConnectError};
+use super::notices::{Ears, Heard};
 use super::query::Stopped;
 use super::version::Version;
 use crate::error::{Error, Result};
@@ -35,6 +36,7 @@ pub struct Session {
     stop: Stop,
     version: Version,
     in_recovery: bool,
+    ears: Option<Ears>,
 }
 
 /// What is needed to cancel a session from outside.
@@ -80,6 +82,7 @@ impl Session {
             stop: Stop { target: target.clone(), pid: text(0).parse().unwrap_or_default(), cancel: cancel.clone() },
             version: Version::from_number(text(1).parse().unwrap_or_default()),
             in_recovery: text(2) == "t",
+            ears: None,
         };
         if let Some(identity) = target.identity() {
             identity.check(&mut session).await?;
@@ -93,6 +96,22 @@ impl Session {
     /// As [`Session::execute`].
     pub async fn reset_limits(&mut self) -> Result<(), Stopped> {
         self.execute(&default_limits()).await.map(drop)
+    }
+
+    /// From now on, what the server says while it runs a statement is kept until [`Session::heard`].
+    ///
+    /// # Errors
+    /// As [`Session::execute`].
+    pub async fn listen(&mut self) -> Result<(), Stopped> {
+        // A role or a database may have been told to be silent.
+        self.execute("SET client_min_messages = notice").await?;
+        self.ears = Some(Ears::default());
+        Ok(())
+    }
+
+    /// What the server has said since this was last asked for; nothing where nobody listens.
+    pub fn heard(&mut self) -> Heard {
+        self.ears.as_ref().map(Ears::take).unwrap_or_default()
     }
 
     /// The server's version.
@@ -125,7 +144,7 @@ impl Session {
     /// [`Stopped`]: the server's error, or the interruption, after the backend has stopped.
     pub async fn execute(&mut self, sql: &str) -> Result<PgQueryResult, Stopped> {
         let work = self.connection.execute(sqlx::raw_sql(AssertSqlSafe(sql.to_owned())));
-        self.stop.guard(work).await
+        self.stop.guard(heard_by(self.ears.as_ref(), work)).await
     }
 
     /// Runs one prepared statement with bound values.
@@ -136,7 +155,8 @@ impl Session {
         &mut self,
         query: sqlx::query::Query<'_, Postgres, PgArguments>,
     ) -> Result<PgQueryResult, Stopped> {
-        self.stop.guard(query.execute(&mut self.connection)).await
+        let work = query.execute(&mut self.connection);
+        self.stop.guard(heard_by(self.ears.as_ref(), work)).await
     }
 
     /// The rows of one prepared statement with bound values.
@@ -233,6 +253,13 @@ impl Session {
     /// Ends the session politely; what it holds is released by the server in any case.
     pub async fn close(self) {
         let _ = tokio::time::timeout(CANCEL_GRACE, self.connection.close()).await;
+    }
+}
+
+async fn heard_by<T>(ears: Option<&Ears>, work: impl Future<Output = T>) -> T {
+    match ears {
+        Some(ears) => ears.during(work).await,
+        None => work.await,
     }
 }
 

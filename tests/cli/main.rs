@@ -10,6 +10,7 @@ mod identity;
 mod interrupt;
 mod limits;
 mod losses;
+mod mark_applied;
 mod mend;
 mod notices;
 mod ready;

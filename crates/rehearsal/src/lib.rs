@@ -33,6 +33,7 @@ pub mod losses;
 pub mod plan;
 pub mod postgres;
 pub mod process;
+pub mod proof;
 pub mod providers;
 pub mod record;
 pub mod release;

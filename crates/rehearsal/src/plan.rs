@@ -112,6 +112,14 @@ pub enum Refusal {
         /// The newest applied one.
         latest: i64,
     },
+    /// An older version is pending before the one that is meant.
+    #[error("version {older} is pending before version {version}")]
+    OlderPending {
+        /// The one that is meant.
+        version: i64,
+        /// The older one.
+        older: i64,
+    },
     /// A half-applied version that is not ours to finish.
     #[error("version {version} is recorded as not finished, and the journal does not know how far it came")]
     Dirty {
@@ -209,6 +217,9 @@ impl Refusal {
             Self::OutOfOrder { version, .. } => {
                 format!("give version {version} a number after the newest one")
             }
+            Self::OlderPending { version, older } => format!(
+                "`cargo xtask migrate --to {older}` applies it, `cargo xtask mark-applied {older}` records it if it is there as well; then go on with {version}"
+            ),
             Self::Dirty { version } => format!(
                 "another tool stopped in it: look what version {version} left behind, mend it by hand, then set or delete its row in _sqlx_migrations"
             ),
@@ -347,6 +358,19 @@ pub fn up(set: &MigrationSet, history: &History, to: Option<i64>) -> Result<Plan
         }
     }
     Ok(Plan { files, notes })
+}
+
+/// The file of a version that is to be recorded as applied; nothing when it is.
+///
+/// # Errors
+/// As [`up`]; [`Refusal::OlderPending`] when it is not the next one.
+pub fn mark(set: &MigrationSet, history: &History, version: i64) -> Result<Option<PlannedFile>, Refusal> {
+    let mut files = up(set, history, Some(version))?.files;
+    match files.as_slice() {
+        [] => Ok(None),
+        [first, ..] if first.version < version => Err(Refusal::OlderPending { version, older: first.version }),
+        _ => Ok(files.pop()),
+    }
 }
 
 /// The versions to undo, newest first.

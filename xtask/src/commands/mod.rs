@@ -2,6 +2,7 @@
 
 mod bench;
 mod db_backup;
+mod mark_applied;
 mod migrate;
 mod plan;
 mod rehearse;
@@ -36,6 +37,9 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::DbBackup { sandbox } => db_backup::run(shell, &sandbox).await,
         Command::Restore { backup, into } => restore::run(shell, backup, into).await,
         Command::Migrate { goal, unsure } => migrate::run(shell.unsure(unsure), &goal).await,
+        Command::MarkApplied { version, force, reason, sandbox } => {
+            mark_applied::run(shell, version, force, reason, &sandbox).await
+        }
         Command::Verify { contract } => verify::run(shell, contract).await,
         Command::Watch { lasts, every } => watch::run(shell, lasts, every).await,
         Command::Rollback { to, steps, unsure, sandbox } => {

@@ -17,6 +17,7 @@ mod ready;
 mod rehearse;
 mod release;
 mod releases;
+mod repair;
 mod restore;
 mod roles;
 mod smoke;

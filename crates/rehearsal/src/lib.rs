@@ -37,6 +37,7 @@ pub mod proof;
 pub mod providers;
 pub mod record;
 pub mod release;
+pub mod repair;
 pub mod report;
 pub mod run;
 mod sections;

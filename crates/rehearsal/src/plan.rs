@@ -126,6 +126,12 @@ pub enum Refusal {
         /// The version.
         version: i64,
     },
+    /// A run of ours stopped in it, so its row is right as it is.
+    #[error("version {version} stopped half-way: its row in the history is right")]
+    Unfinished {
+        /// The version.
+        version: i64,
+    },
     /// A rollback stopped half-way.
     #[error("a rollback of version {version} stopped half-way")]
     RollbackUnfinished {
@@ -203,8 +209,8 @@ impl Refusal {
     #[must_use]
     pub fn hint(&self) -> String {
         match self {
-            Self::Edited { path, .. } => format!(
-                "restore {} as it was applied (git log -p on it shows how), and put the change into a new migration",
+            Self::Edited { path, version } => format!(
+                "restore {} as it was applied (git log -p on it shows how), and put the change into a new migration; if it changes nothing of what was applied, `cargo xtask repair {version} --reason TEXT` records it as it is",
                 path.display()
             ),
             Self::DoneStatementChanged { path, statement } => format!(
@@ -223,6 +229,9 @@ impl Refusal {
             Self::Dirty { version } => format!(
                 "another tool stopped in it: look what version {version} left behind, mend it by hand, then set or delete its row in _sqlx_migrations"
             ),
+            Self::Unfinished { .. } => {
+                "`cargo xtask migrate` or `cargo xtask rollback` with the same target goes on where it stopped".into()
+            }
             Self::RollbackUnfinished { .. } => {
                 "run `cargo xtask rollback` with the same target: it goes on where it stopped".into()
             }

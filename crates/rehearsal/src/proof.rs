@@ -102,8 +102,8 @@ fn forced(version: i64) -> String {
 pub struct Comparison {
     /// How many objects the migration makes, changes or drops.
     pub touched: usize,
-    /// Those of them that are something else in the target: a name, then its lines, `-` for what the
-    /// migration makes and `+` for what the target has.
+    /// Those of them that are something else in the target: the object, or its name and its lines;
+    /// `-` is what the migration makes, and `+` what the target has.
     pub different: Vec<Vec<String>>,
     /// What else the target has otherwise than the files say, a phrase each.
     pub elsewhere: Vec<String>,
@@ -229,9 +229,6 @@ mod tests {
         let after = schema(&[("a", "id int,\nc text")]);
         let target = schema(&[("a", "id int,\nc integer"), ("old", "x int")]);
         let found = compare(&before, &after, &target);
-        assert_eq!(
-            found.different,
-            [vec!["TABLE public.a", "- c text", "+ c integer"], vec!["TABLE public.old", "+ x int"]]
-        );
+        assert_eq!(found.different, [vec!["TABLE public.a", "- c text", "+ c integer"], vec!["+ TABLE public.old"]]);
     }
 }

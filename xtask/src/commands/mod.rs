@@ -6,6 +6,7 @@ mod mark_applied;
 mod migrate;
 mod plan;
 mod rehearse;
+mod repair;
 mod restore;
 mod rollback;
 mod smoke;
@@ -40,6 +41,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::MarkApplied { version, force, reason, sandbox } => {
             mark_applied::run(shell, version, force, reason, &sandbox).await
         }
+        Command::Repair { version, reason } => repair::run(shell, version, reason).await,
         Command::Verify { contract } => verify::run(shell, contract).await,
         Command::Watch { lasts, every } => watch::run(shell, lasts, every).await,
         Command::Rollback { to, steps, unsure, sandbox } => {

@@ -130,21 +130,23 @@ impl Schema {
         of_both.filter(|name| self.objects.get(*name) != later.objects.get(*name)).map(String::as_str)
     }
 
-    /// Each object that is not the same in the other one: its name, then the lines that are only here
-    /// (`-`) or only there (`+`).
+    /// Each object that is not the same in the other one: whether it is only here (`-`) or only there (`+`),
+    /// or its name and then the lines that are.
     #[must_use]
     pub fn lines_apart(&self, other: &Self) -> Vec<Vec<String>> {
         let names: BTreeSet<&str> = self.changed_in(other).collect();
-        let definition = |schema: &Self, name: &str| schema.objects.get(name).cloned().unwrap_or_default();
-        let apart = |name: &str| {
-            let (here, there) = (definition(self, name), definition(other, name));
-            let mut lines = vec![short(name)];
-            lines.extend(only_in(&here, &there).map(|line| format!("- {line}")));
-            lines.extend(only_in(&there, &here).map(|line| format!("+ {line}")));
-            if lines.len() == 1 {
-                lines.push("its lines stand in another order".into());
+        let apart = |name: &str| match (self.objects.get(name), other.objects.get(name)) {
+            (Some(here), Some(there)) => {
+                let mut lines = vec![short(name)];
+                lines.extend(only_in(here, there).map(|line| format!("- {line}")));
+                lines.extend(only_in(there, here).map(|line| format!("+ {line}")));
+                if lines.len() == 1 {
+                    lines.push("its lines stand in another order".into());
+                }
+                lines
             }
-            lines
+            (Some(_), None) => vec![format!("- {}", short(name))],
+            (None, _) => vec![format!("+ {}", short(name))],
         };
         names.into_iter().map(apart).collect()
     }

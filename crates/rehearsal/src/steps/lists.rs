@@ -14,6 +14,7 @@ use super::mark::Mark;
 use super::migrate::Migrate;
 use super::preflight::Preflight;
 use super::prove::Prove;
+use super::repair::Repair;
 use super::restore::Restore;
 use super::rollback::Rollback;
 use super::smoke::Smoke;
@@ -149,6 +150,12 @@ pub fn rollback(back: Back) -> Steps {
 #[must_use]
 pub fn mark_applied(version: i64, force: bool, reason: Option<String>) -> Steps {
     vec![Box::new(Prove { version, force }), Box::new(Mark { version, reason })]
+}
+
+/// `repair`
+#[must_use]
+pub fn repair(version: i64, reason: String) -> Steps {
+    vec![Box::new(Repair { version, reason })]
 }
 
 /// `restore`

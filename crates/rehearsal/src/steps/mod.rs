@@ -15,6 +15,7 @@ pub mod migrate;
 pub mod observe;
 pub mod preflight;
 pub mod prove;
+pub mod repair;
 pub mod restore;
 pub mod rollback;
 pub mod smoke;

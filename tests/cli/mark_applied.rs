@@ -113,6 +113,21 @@ async fn what_stopped_half_way_is_finished() {
     project.run("rollback --to 2").await.must_exit(0);
 }
 
+/// sqlx has stopped in a file, and all of it is there.
+#[tokio::test]
+async fn what_another_tool_left_unfinished_is_finished() {
+    let (database, project) = at_1().await;
+    project.run("migrate").await.must_exit(0);
+    let history = database.history().await;
+    database.execute("UPDATE _sqlx_migrations SET success = false WHERE version = 3; DROP TABLE log").await;
+    let ended = project.run("migrate").await;
+    assert!(ended.must_exit(3).error().1.contains("`cargo xtask mark-applied 3`"), "{}", ended.text());
+    project.run("mark-applied 3").await.must_exit(3).must_say("- TABLE public.log");
+    database.execute("CREATE TABLE log (n int)").await;
+    project.run("mark-applied 3").await.must_exit(0);
+    assert_eq!(database.history().await, history);
+}
+
 /// Names without a schema mean what the role's or the database's search_path says.
 #[tokio::test]
 async fn a_search_path_and_rights_are_those_of_the_target() {

@@ -227,7 +227,7 @@ impl Refusal {
                 "`cargo xtask migrate --to {older}` applies it, `cargo xtask mark-applied {older}` records it if it is there as well; then go on with {version}"
             ),
             Self::Dirty { version } => format!(
-                "another tool stopped in it: look what version {version} left behind, mend it by hand, then set or delete its row in _sqlx_migrations"
+                "another tool stopped in it: look what version {version} left behind; if all of it is there, `cargo xtask mark-applied {version}` proves that and records it; if nothing is, delete its row in _sqlx_migrations; else mend it by hand first"
             ),
             Self::Unfinished { .. } => {
                 "`cargo xtask migrate` or `cargo xtask rollback` with the same target goes on where it stopped".into()
@@ -369,12 +369,26 @@ pub fn up(set: &MigrationSet, history: &History, to: Option<i64>) -> Result<Plan
     Ok(Plan { files, notes })
 }
 
-/// The file of a version that is to be recorded as applied; nothing when it is.
+/// The file of a version that is to be recorded as applied; nothing when it is. One that stopped half-way is
+/// recorded as well, whoever began it.
 ///
 /// # Errors
 /// As [`up`]; [`Refusal::OlderPending`] when it is not the next one.
 pub fn mark(set: &MigrationSet, history: &History, version: i64) -> Result<Option<PlannedFile>, Refusal> {
-    let mut files = up(set, history, Some(version))?.files;
+    let mut files = match up(set, history, Some(version)) {
+        Ok(plan) => plan.files,
+        Err(Refusal::Dirty { version: dirty }) if dirty == version => {
+            let pending =
+                |migration: &&Migration| migration.version <= version && !history.is_applied(migration.version);
+            let planned =
+                set.iter().filter(pending).map(|migration| planned(migration, Direction::Up, None, &mut Vec::new()));
+            let mut files = planned.collect::<Result<Vec<_>, _>>()?;
+            // Its row is there.
+            files.iter_mut().filter(|file| file.version == version).for_each(|file| file.resumes = true);
+            files
+        }
+        Err(refusal) => return Err(refusal),
+    };
     match files.as_slice() {
         [] => Ok(None),
         [first, ..] if first.version < version => Err(Refusal::OlderPending { version, older: first.version }),

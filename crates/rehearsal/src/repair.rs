@@ -3,19 +3,23 @@
 //! Pure: files and history in, [`Finding`]s out.
 
 use crate::plan::Refusal;
-use crate::postgres::history::History;
-use crate::source::MigrationSet;
+use crate::postgres::history::{Applied, History};
+use crate::source::{Checksum, MigrationSet};
+
+/// What is recorded, and what the file has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Checksums {
+    /// The recorded checksum.
+    pub recorded: Checksum,
+    /// The file's.
+    pub file: Checksum,
+}
 
 /// What is amiss with a recorded version.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Amiss {
     /// Its file is not what was applied.
-    Edited {
-        /// The recorded checksum.
-        recorded: Vec<u8>,
-        /// The file's.
-        file: Vec<u8>,
-    },
+    Edited(Checksums),
     /// It has no file.
     NoFile,
     /// A run of ours stopped in it.
@@ -41,7 +45,7 @@ impl Finding {
     pub fn advice(&self) -> String {
         let Self { version, .. } = self;
         match &self.amiss {
-            Amiss::Edited { .. } => format!(
+            Amiss::Edited(_) => format!(
                 "its file was edited after it was applied; restore the file, or `cargo xtask repair {version} --reason TEXT` records the file as it is now"
             ),
             Amiss::NoFile => "applied, and without a file; check out the commit that has it".into(),
@@ -57,7 +61,7 @@ impl Finding {
     fn refusal(&self) -> Option<Refusal> {
         let Self { version, description, .. } = self;
         match self.amiss {
-            Amiss::Edited { .. } => None,
+            Amiss::Edited(_) => None,
             Amiss::NoFile => Some(Refusal::MissingFile { version: *version, description: description.clone() }),
             Amiss::Unfinished => Some(Refusal::Unfinished { version: *version }),
             Amiss::Dirty => Some(Refusal::Dirty { version: *version }),
@@ -68,7 +72,7 @@ impl Finding {
 /// All that is amiss, by version. Line ends that differ are not: they are accepted everywhere.
 #[must_use]
 pub fn findings(set: &MigrationSet, history: &History) -> Vec<Finding> {
-    let look = |row: &crate::postgres::history::Applied| {
+    let look = |row: &Applied| {
         let amiss = match set.get(row.version) {
             _ if !row.success && history.journalled().is_some() => Amiss::Unfinished,
             _ if !row.success => Amiss::Dirty,
@@ -76,7 +80,7 @@ pub fn findings(set: &MigrationSet, history: &History) -> Vec<Finding> {
             Some(file) if file.up.checksum == row.checksum || file.differs_only_in_line_ends(&row.checksum) => {
                 return None;
             }
-            Some(file) => Amiss::Edited { recorded: row.checksum.clone(), file: file.up.checksum.clone() },
+            Some(file) => Amiss::Edited(Checksums { recorded: row.checksum.clone(), file: file.up.checksum.clone() }),
         };
         Some(Finding { version: row.version, description: row.description.clone(), amiss })
     };
@@ -87,7 +91,7 @@ pub fn findings(set: &MigrationSet, history: &History) -> Vec<Finding> {
 ///
 /// # Errors
 /// A [`Refusal`] when it is not applied, or when its row is not what is amiss.
-pub fn checksums(set: &MigrationSet, history: &History, version: i64) -> Result<Option<(Vec<u8>, Vec<u8>)>, Refusal> {
+pub fn checksums(set: &MigrationSet, history: &History, version: i64) -> Result<Option<Checksums>, Refusal> {
     if history.get(version).is_none() {
         return Err(Refusal::UnknownVersion { version, place: "among the applied ones" });
     }
@@ -95,7 +99,7 @@ pub fn checksums(set: &MigrationSet, history: &History, version: i64) -> Result<
         return Ok(None);
     };
     match (finding.refusal(), finding.amiss) {
-        (None, Amiss::Edited { recorded, file }) => Ok(Some((recorded, file))),
+        (None, Amiss::Edited(checksums)) => Ok(Some(checksums)),
         (Some(refusal), _) => Err(refusal),
         (None, _) => Ok(None),
     }

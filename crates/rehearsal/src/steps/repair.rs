@@ -14,7 +14,7 @@ use crate::postgres::overrides;
 use crate::postgres::query::Stopped;
 use crate::postgres::schema::hex;
 use crate::postgres::session::Session;
-use crate::repair;
+use crate::repair::{self, Checksums};
 
 /// See the module.
 pub struct Repair {
@@ -51,7 +51,7 @@ impl Repair {
         cx.refuse_pooler(session).await?;
         Applier::lock(session, &workspace.config.limits).await?;
         let history = History::read(session, table).await?;
-        let Some((recorded, file)) = repair::checksums(&workspace.migrations, &history, version)? else {
+        let Some(Checksums { recorded, file }) = repair::checksums(&workspace.migrations, &history, version)? else {
             return Ok(StepReport::done(format!("nothing to do, version {version} is recorded as its file is")));
         };
         overrides::ensure(session).await?;

@@ -172,7 +172,11 @@ impl Record {
     #[must_use]
     pub fn is_evidence(&self) -> bool {
         let says = |step: &StepRecord| {
-            !step.statements.is_empty() || !step.checks.is_empty() || !step.smoke.is_empty() || step.backup.is_some()
+            !step.statements.is_empty()
+                || !step.checks.is_empty()
+                || !step.smoke.is_empty()
+                || step.backup.is_some()
+                || !step.figures.is_empty()
         };
         self.error.is_some() || self.steps.len() > 1 || self.steps.iter().any(says)
     }

@@ -40,6 +40,8 @@ async fn another_database_behind_the_url_is_refused() {
             "plan",
             "db-backup",
             "rehearse --target dev",
+            "mark-applied 1",
+            "repair",
             "sqlx migrate run --target dev",
         ] {
             let ended = project.run(command).await;

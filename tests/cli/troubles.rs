@@ -39,12 +39,37 @@ async fn column_is_there(before: i64, newest: i64, add: &str, drop: &str, name: 
     ended.must_exit(1).must_say(&format!("column \"{name}\" of relation"));
     let (message, hint) = ended.error();
     assert!(message.contains("already exists (42701)"), "{message}");
+    assert!(hint.contains(&format!("`cargo xtask mark-applied {}` proves that and records it", before + 1)), "{hint}");
     assert!(hint.contains("if nothing in it is needed, drop it and run the same command again"), "{hint}");
     assert!(hint.contains("nothing of this file was applied"), "{hint}");
     assert_eq!(database.applied().await.last(), Some(&before.to_string()));
     database.execute(drop).await;
     project.run(&format!("migrate --to {newest}")).await.must_exit(0);
     project.run("verify").await.must_exit(0);
+}
+
+/// The column is the right one: it is recorded, and the release goes on from there.
+#[tokio::test]
+async fn r2_the_right_column_is_there_already() {
+    let (database, project) = at(1).await;
+    let file =
+        std::fs::read_to_string(project.path("migrations/0002_add_onboarding_completed.up.sql")).expect("a file");
+    database.execute(&file).await;
+    project.run("migrate --to 6").await.must_exit(1).must_say("mark-applied 2");
+    project.run("mark-applied 2").await.must_exit(0);
+    project.run("migrate --to 6").await.must_exit(0);
+    project.run("verify").await.must_exit(0);
+}
+
+/// The right column alone is not all that the version makes: what is missing is named.
+#[tokio::test]
+async fn r4_the_right_column_is_not_the_whole_version() {
+    let (database, project) = at(13).await;
+    database.execute(r#"ALTER TABLE "user" ADD COLUMN username text"#).await;
+    project.run("migrate --to 19").await.must_exit(1);
+    let ended = project.run("mark-applied 14").await;
+    ended.must_exit(3).must_say("TABLE public.username_claims").must_say("TABLE public.reserved_usernames");
+    assert_eq!(database.applied().await.last(), Some(&"13".to_owned()));
 }
 
 #[tokio::test]

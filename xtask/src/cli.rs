@@ -189,6 +189,28 @@ pub enum Command {
         #[command(flatten)]
         sandbox: SandboxArgs,
     },
+    /// Record a version as applied without running it, once the target is proven to have what it makes
+    MarkApplied {
+        /// The version
+        version: i64,
+        /// Also when it cannot be proven
+        #[arg(long, requires = "reason")]
+        force: bool,
+        /// Why; it is kept in the record and in the database
+        #[arg(long, value_name = "TEXT")]
+        reason: Option<String>,
+        #[command(flatten)]
+        sandbox: SandboxArgs,
+    },
+    /// Show where history and files disagree; with a version, record its edited file as it is now
+    Repair {
+        /// The version whose file was edited; without one, nothing is written
+        #[arg(requires = "reason")]
+        version: Option<i64>,
+        /// Why it was edited; it is kept in the record and in the database
+        #[arg(long, value_name = "TEXT", requires = "version")]
+        reason: Option<String>,
+    },
     /// Show what is applied and what is pending; writes nothing
     Status,
     /// Show what `migrate` would do, statement by statement; writes nothing

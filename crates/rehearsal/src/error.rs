@@ -10,6 +10,7 @@ use crate::contract::ContractError;
 use crate::plan::Refusal;
 use crate::postgres::journal::JournalError;
 use crate::postgres::{BusyError, ConnectError, QueryError, ToolError};
+use crate::proof::ProofError;
 use crate::providers::SandboxError;
 use crate::smoke::SmokeError;
 use crate::source::SourceError;
@@ -82,6 +83,9 @@ pub enum Error {
     /// The planner refused.
     #[error(transparent)]
     Refused(#[from] Refusal),
+    /// It is not proven that a version is applied.
+    #[error(transparent)]
+    Proof(#[from] ProofError),
     /// No connection.
     #[error(transparent)]
     Connect(#[from] ConnectError),
@@ -141,6 +145,7 @@ impl Error {
             Self::Contract(error) => error.kind(),
             Self::Traffic(error) => error.kind(),
             Self::Refused(refusal) => refusal.kind(),
+            Self::Proof(error) => error.kind(),
             Self::Connect(error) => error.kind(),
             Self::Busy(_) => Kind::Busy,
             Self::Query(error) => error.kind(),
@@ -165,6 +170,7 @@ impl Error {
             Self::Contract(error) => Some(error.hint()),
             Self::Traffic(error) => Some(error.hint()),
             Self::Refused(refusal) => Some(refusal.hint()),
+            Self::Proof(error) => Some(error.hint()),
             Self::Connect(error) => Some(error.hint()),
             Self::Busy(error) => Some(error.hint()),
             Self::Query(error) => Some(error.hint()),

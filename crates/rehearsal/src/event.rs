@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::check::{Expectation, Severity};
 use crate::plan::Direction;
+use crate::postgres::notices::Notice;
 use crate::postgres::version::Version;
 use crate::statement::{ClassLabel, Mode};
 use crate::traffic::Code;
@@ -76,6 +77,8 @@ pub enum EventKind {
     },
     /// A statement ended.
     Statement(StatementDone),
+    /// A statement said something.
+    Notice(NoticeHeard),
     /// A migration file is done, and recorded in the history.
     FileFinished {
         /// Its version.
@@ -205,6 +208,20 @@ pub struct StatementDone {
     pub duration_ms: u64,
     /// It had been done by an earlier run, and was passed over.
     pub already_done: bool,
+}
+
+/// See [`EventKind::Notice`].
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct NoticeHeard {
+    /// The file's version.
+    pub version: i64,
+    /// There or back.
+    pub direction: Direction,
+    /// The statement's line in the file, from 1.
+    pub line: usize,
+    /// What it said.
+    #[serde(flatten)]
+    pub notice: Notice,
 }
 
 /// See [`EventKind::Check`].

@@ -115,9 +115,23 @@ pub enum Refusal {
         /// The newest applied one.
         latest: i64,
     },
+    /// An older version is pending before the one that is meant.
+    #[error("version {older} is pending before version {version}")]
+    OlderPending {
+        /// The one that is meant.
+        version: i64,
+        /// The older one.
+        older: i64,
+    },
     /// A half-applied version that is not ours to finish.
     #[error("version {version} is recorded as not finished, and the journal does not know how far it came")]
     Dirty {
+        /// The version.
+        version: i64,
+    },
+    /// A run of ours stopped in it, so its row is right as it is.
+    #[error("version {version} stopped half-way: its row in the history is right")]
+    Unfinished {
         /// The version.
         version: i64,
     },
@@ -198,8 +212,8 @@ impl Refusal {
     #[must_use]
     pub fn hint(&self) -> String {
         match self {
-            Self::Edited { path, .. } => format!(
-                "restore {} as it was applied (git log -p on it shows how), and put the change into a new migration",
+            Self::Edited { path, version } => format!(
+                "restore {} as it was applied (git log -p on it shows how), and put the change into a new migration; if it changes nothing of what was applied, `cargo xtask repair {version} --reason TEXT` records it as it is",
                 path.display()
             ),
             Self::DoneStatementChanged { path, statement } => format!(
@@ -212,9 +226,15 @@ impl Refusal {
             Self::OutOfOrder { version, .. } => {
                 format!("give version {version} a number after the newest one")
             }
-            Self::Dirty { version } => format!(
-                "another tool stopped in it: look what version {version} left behind, mend it by hand, then set or delete its row in _sqlx_migrations"
+            Self::OlderPending { version, older } => format!(
+                "`cargo xtask migrate --to {older}` applies it, `cargo xtask mark-applied {older}` records it if it is there as well; then go on with {version}"
             ),
+            Self::Dirty { version } => format!(
+                "another tool stopped in it: look what version {version} left behind; if all of it is there, `cargo xtask mark-applied {version}` proves that and records it; if nothing is, delete its row in _sqlx_migrations; else mend it by hand first"
+            ),
+            Self::Unfinished { .. } => {
+                "`cargo xtask migrate` or `cargo xtask rollback` with the same target goes on where it stopped".into()
+            }
             Self::RollbackUnfinished { .. } => {
                 "run `cargo xtask rollback` with the same target: it goes on where it stopped".into()
             }
@@ -348,6 +368,33 @@ pub fn up(set: &MigrationSet, history: &History, to: Option<i64>) -> Result<Plan
         }
     }
     Ok(Plan { files, notes })
+}
+
+/// The file of a version that is to be recorded as applied; nothing when it is. One that stopped half-way is
+/// recorded as well, whoever began it.
+///
+/// # Errors
+/// As [`up`]; [`Refusal::OlderPending`] when it is not the next one.
+pub fn mark(set: &MigrationSet, history: &History, version: i64) -> Result<Option<PlannedFile>, Refusal> {
+    let mut files = match up(set, history, Some(version)) {
+        Ok(plan) => plan.files,
+        Err(Refusal::Dirty { version: dirty }) if dirty == version => {
+            let pending =
+                |migration: &&Migration| migration.version <= version && !history.is_applied(migration.version);
+            let planned =
+                set.iter().filter(pending).map(|migration| planned(migration, Direction::Up, None, &mut Vec::new()));
+            let mut files = planned.collect::<Result<Vec<_>, _>>()?;
+            // Its row is there.
+            files.iter_mut().filter(|file| file.version == version).for_each(|file| file.resumes = true);
+            files
+        }
+        Err(refusal) => return Err(refusal),
+    };
+    match files.as_slice() {
+        [] => Ok(None),
+        [first, ..] if first.version < version => Err(Refusal::OlderPending { version, older: first.version }),
+        _ => Ok(files.pop()),
+    }
 }
 
 /// The versions to undo, newest first.

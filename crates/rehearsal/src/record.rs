@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::context::{Observation, Seen};
 use crate::event::{
-    BackupDone, CheckDone, ErrorText, Event, EventKind, Level, LocksHeld, Outcome, RunStarted, SmokeDone,
+    BackupDone, CheckDone, ErrorText, Event, EventKind, Level, LocksHeld, NoticeHeard, Outcome, RunStarted, SmokeDone,
     StatementDone, TrafficDone,
 };
 use crate::postgres::version::Version;
@@ -85,6 +85,9 @@ pub struct StepRecord {
     /// The statements that it ran.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub statements: Vec<StatementDone>,
+    /// What its statements said.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notices: Vec<NoticeHeard>,
     /// The checks that it ran.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub checks: Vec<CheckDone>,
@@ -169,7 +172,11 @@ impl Record {
     #[must_use]
     pub fn is_evidence(&self) -> bool {
         let says = |step: &StepRecord| {
-            !step.statements.is_empty() || !step.checks.is_empty() || !step.smoke.is_empty() || step.backup.is_some()
+            !step.statements.is_empty()
+                || !step.checks.is_empty()
+                || !step.smoke.is_empty()
+                || step.backup.is_some()
+                || !step.figures.is_empty()
         };
         self.error.is_some() || self.steps.len() > 1 || self.steps.iter().any(says)
     }
@@ -219,6 +226,7 @@ impl Record {
                 outcome: None,
                 summary: String::new(),
                 statements: Vec::new(),
+                notices: Vec::new(),
                 checks: Vec::new(),
                 smoke: Vec::new(),
                 backup: None,
@@ -251,6 +259,7 @@ impl StepRecord {
     fn take_in(&mut self, kind: &EventKind) {
         match kind {
             EventKind::Statement(statement) => self.statements.push(statement.clone()),
+            EventKind::Notice(notice) => self.notices.push(notice.clone()),
             EventKind::Check(check) => self.checks.push(check.clone()),
             EventKind::Smoke(smoke) => self.smoke.push(smoke.clone()),
             EventKind::Backup(backup) => self.backup = Some(backup.clone()),

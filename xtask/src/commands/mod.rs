@@ -2,9 +2,11 @@
 
 mod bench;
 mod db_backup;
+mod mark_applied;
 mod migrate;
 mod plan;
 mod rehearse;
+mod repair;
 mod restore;
 mod rollback;
 mod smoke;
@@ -36,6 +38,10 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::DbBackup { sandbox } => db_backup::run(shell, &sandbox).await,
         Command::Restore { backup, into } => restore::run(shell, backup, into).await,
         Command::Migrate { goal, unsure } => migrate::run(shell.unsure(unsure), &goal).await,
+        Command::MarkApplied { version, force, reason, sandbox } => {
+            mark_applied::run(shell, version, force, reason, &sandbox).await
+        }
+        Command::Repair { version, reason } => repair::run(shell, version, reason).await,
         Command::Verify { contract } => verify::run(shell, contract).await,
         Command::Watch { lasts, every } => watch::run(shell, lasts, every).await,
         Command::Rollback { to, steps, unsure, sandbox } => {

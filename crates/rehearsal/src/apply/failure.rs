@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use crate::error::{Error, Kind};
-use crate::plan::PlannedFile;
+use crate::plan::{Direction, PlannedFile};
 use crate::postgres::query::{Stopped, is_connection_lost, server_words, sqlstate};
 use crate::statement::{Statement, summary};
 
@@ -34,6 +34,8 @@ pub struct StatementError {
     pub connection_lost: bool,
     /// Some of the file has been done and stays done.
     pub half_way: bool,
+    /// The version that it is on the way to; nothing on the way back.
+    pub towards: Option<i64>,
 }
 
 impl StatementError {
@@ -68,6 +70,7 @@ impl StatementError {
             statement: summary(shown.unwrap_or(&statement.sql), SHOWN_CHARACTERS),
             connection_lost: is_connection_lost(error),
             half_way,
+            towards: towards(file),
         }
     }
 
@@ -86,6 +89,7 @@ impl StatementError {
             statement: summary(&statement.sql, SHOWN_CHARACTERS),
             connection_lost: false,
             half_way,
+            towards: towards(file),
         }
     }
 
@@ -126,10 +130,12 @@ impl StatementError {
                 Some("the relation is not there: compare the database with `cargo xtask status`".to_owned())
             }
             Some("42701" | "42P07" | "42710") => {
-                Some(
-                    "it is there already: find out who made it before anything else; if nothing in it is needed, drop it and run the same command again"
-                        .to_owned(),
-                )
+                let marked = self.towards.map_or_else(String::new, |version| {
+                    format!("if it is what this file makes, `cargo xtask mark-applied {version}` proves that and records it; ")
+                });
+                Some(format!(
+                    "it is there already: find out who made it before anything else; {marked}if nothing in it is needed, drop it and run the same command again"
+                ))
             }
             Some("23505") => Some(format!(
                 "there are duplicates{}",
@@ -137,7 +143,9 @@ impl StatementError {
             )),
             // What VALIDATE finds comes without a row: the scan stops at the first one.
             Some("23502" | "23503" | "23514") => self.detail.clone().or_else(|| {
-                Some("some rows do not follow it: find them by the constraint's condition and put them right".to_owned())
+                Some(
+                    "some rows do not follow it: find them by the constraint's condition and put them right".to_owned(),
+                )
             }),
             Some("57014") => Some(
                 "it took longer than its time limit (`limits` in rehearsal.toml); batch it, or raise the limit"
@@ -147,6 +155,10 @@ impl StatementError {
         };
         advice.map_or_else(|| state.to_owned(), |advice| format!("{advice}; {state}"))
     }
+}
+
+fn towards(file: &PlannedFile) -> Option<i64> {
+    (file.direction == Direction::Up).then_some(file.version)
 }
 
 /// A stopped statement as an error of this library.

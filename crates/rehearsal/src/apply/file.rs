@@ -5,13 +5,14 @@ use std::time::Instant;
 use super::limits::Limits;
 use super::{one_transaction, stepwise};
 use crate::error::Result;
-use crate::event::{Emitter, EventKind, LockHeld, LocksHeld, milliseconds};
+use crate::event::{Emitter, EventKind, LockHeld, LocksHeld, NoticeHeard, milliseconds};
 use crate::plan::{Plan, PlannedFile};
 use crate::postgres::lock_watch::{LockWatch, Seen};
 use crate::postgres::locks::Lock;
+use crate::postgres::notices::Heard;
 use crate::postgres::session::Session;
 use crate::postgres::{history, journal};
-use crate::statement::Mode;
+use crate::statement::{Mode, Statement};
 
 /// Runs plans on one session, which it wants for itself.
 pub struct Applier<'a> {
@@ -98,6 +99,17 @@ impl Applier<'_> {
         if let Some(watch) = &self.watch {
             let looked = watch.look().await;
             self.still_watched(looked);
+        }
+    }
+
+    /// Tells what a statement said.
+    pub(super) fn tell_heard(&self, file: &PlannedFile, statement: &Statement, heard: Heard) {
+        let (version, direction, line) = (file.version, file.direction, statement.line);
+        if heard.left_out > 0 {
+            self.events.info(format!("{version}:{line} said {} things more before", heard.left_out));
+        }
+        for notice in heard.notices {
+            self.events.emit(EventKind::Notice(NoticeHeard { version, direction, line, notice }));
         }
     }
 

@@ -10,6 +10,7 @@ use crate::error::Result;
 use crate::event::{EventKind, StatementDone, milliseconds};
 use crate::plan::{Direction, PlannedFile};
 use crate::postgres::history::{self, Applied};
+use crate::postgres::notices::Heard;
 use crate::postgres::query::Stopped;
 use crate::statement::{ClassLabel, Statement, summary};
 
@@ -22,14 +23,30 @@ struct Failure<'a> {
     stopped: Stopped,
 }
 
+/// What is told of a statement, once it is committed.
+struct Told<'a> {
+    statement: &'a Statement,
+    done: StatementDone,
+    heard: Heard,
+}
+
 pub(super) async fn run(applier: &mut Applier<'_>, file: &PlannedFile) -> Result<()> {
     let mut tries = Tries::new(applier.limits);
     loop {
         let mut done = Vec::new();
-        let Err(failure) = attempt(applier, file, &mut tries, &mut done).await else {
+        // What a try before this one said, it took back.
+        let _ = applier.session.heard();
+        let outcome = attempt(applier, file, &mut tries, &mut done).await;
+        let heard = applier.session.heard();
+        let Err(failure) = outcome else {
             // Only what was committed is told.
-            for statement in done {
-                applier.events.emit(EventKind::Statement(statement));
+            for Told { statement, done, heard } in done {
+                applier.events.emit(EventKind::Statement(done));
+                applier.tell_heard(file, statement, heard);
+            }
+            // What was put off until the commit.
+            if let Some(last) = file.script.statements.last() {
+                applier.tell_heard(file, last, heard);
             }
             return Ok(());
         };
@@ -42,6 +59,13 @@ pub(super) async fn run(applier: &mut Applier<'_>, file: &PlannedFile) -> Result
                 tries.next(&place, applier.events, &cancel).await?;
                 continue;
             }
+        }
+        // Nothing of it is left, but what it said may explain why.
+        for Told { statement, heard, .. } in done {
+            applier.tell_heard(file, statement, heard);
+        }
+        if let Some(statement) = failure.statement {
+            applier.tell_heard(file, statement, heard);
         }
         return Err(match failure.statement {
             Some(statement) => stopped_at(file, statement, false)(failure.stopped),
@@ -59,7 +83,7 @@ async fn attempt<'a>(
     applier: &mut Applier<'_>,
     file: &'a PlannedFile,
     tries: &mut Tries,
-    done: &mut Vec<StatementDone>,
+    done: &mut Vec<Told<'a>>,
 ) -> Result<(), Failure<'a>> {
     let recording = |stopped| Failure { statement: None, stopped };
     let session = &mut *applier.session;
@@ -72,7 +96,8 @@ async fn attempt<'a>(
             .during(&mut tries.blockers, session.execute(&statement.sql))
             .await
             .map_err(|stopped| Failure { statement: Some(statement), stopped })?;
-        done.push(StatementDone {
+        let heard = session.heard();
+        let figures = StatementDone {
             version: file.version,
             direction: file.direction,
             number: statement.number,
@@ -85,7 +110,8 @@ async fn attempt<'a>(
             retries: tries.failed(),
             duration_ms: milliseconds(began),
             already_done: false,
-        });
+        };
+        done.push(Told { statement, done: figures, heard });
     }
     applier.look_at_locks().await;
     let session = &mut *applier.session;

@@ -48,7 +48,15 @@ pub(super) async fn run(applier: &mut Applier<'_>, file: &PlannedFile) -> Result
     open(applier, file).await?;
     for statement in &file.script.statements {
         let began = Instant::now();
-        let figures = run_statement(applier, file, statement).await?;
+        let outcome = run_statement(applier, file, statement).await;
+        let heard = applier.session.heard();
+        let figures = match outcome {
+            Ok(figures) => figures,
+            Err(error) => {
+                applier.tell_heard(file, statement, heard);
+                return Err(error);
+            }
+        };
         applier.events.emit(EventKind::Statement(StatementDone {
             version: file.version,
             direction: file.direction,
@@ -63,6 +71,7 @@ pub(super) async fn run(applier: &mut Applier<'_>, file: &PlannedFile) -> Result
             duration_ms: milliseconds(began),
             already_done: figures.already_done,
         }));
+        applier.tell_heard(file, statement, heard);
     }
     let table = applier.history_table;
     let closing = match file.direction {

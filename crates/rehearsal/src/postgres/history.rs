@@ -251,6 +251,23 @@ pub async fn set_checksum(session: &mut Session, table: &str, version: i64, chec
     session.execute_bound(query).await.map(drop)
 }
 
+/// Takes over the checksum of a file that was edited after it was applied, where the recorded one is still
+/// the one that somebody has looked at.
+///
+/// # Errors
+/// The server's; [`Stopped::Unexpected`] when the row is another one by now.
+pub async fn replace_checksum(
+    session: &mut Session,
+    table: &str,
+    version: i64,
+    recorded: &[u8],
+    checksum: &[u8],
+) -> Result<(), Stopped> {
+    let update = format!("UPDATE {table} SET checksum = $3 WHERE version = $1 AND success AND checksum = $2");
+    let query = sqlx::query(sqlx::AssertSqlSafe(update)).bind(version).bind(recorded).bind(checksum);
+    exactly_one(session.execute_bound(query).await?, version)
+}
+
 /// Forgets a version that was undone. Called inside of the transaction that undoes it: when the row is
 /// gone already, somebody else has undone it, and this must not do it twice.
 ///

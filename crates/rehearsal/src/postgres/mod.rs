@@ -11,6 +11,8 @@ pub mod identity;
 pub mod journal;
 pub mod lock_watch;
 pub mod locks;
+pub mod notices;
+pub mod overrides;
 pub(crate) mod parameters;
 pub mod pooler;
 pub mod programs;

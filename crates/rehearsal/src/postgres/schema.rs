@@ -1,6 +1,6 @@
 //! A schema as `pg_dump --schema-only` writes it, object by object, so that two can be compared.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use sha2::{Digest, Sha256};
 use tokio_util::sync::CancellationToken;
@@ -22,13 +22,37 @@ impl Schema {
     /// # Errors
     /// When pg_dump fails.
     pub async fn read(tools: &Tools, target: &Target, history_table: &str, cancel: &CancellationToken) -> Result<Self> {
-        let arguments = [
+        Self::dump(tools, target, history_table, &[], cancel).await
+    }
+
+    /// The same without what says who owns an object: two servers have different roles.
+    ///
+    /// # Errors
+    /// When pg_dump fails.
+    pub async fn read_without_owners(
+        tools: &Tools,
+        target: &Target,
+        history_table: &str,
+        cancel: &CancellationToken,
+    ) -> Result<Self> {
+        Self::dump(tools, target, history_table, &["--no-owner"], cancel).await
+    }
+
+    async fn dump(
+        tools: &Tools,
+        target: &Target,
+        history_table: &str,
+        more: &[&str],
+        cancel: &CancellationToken,
+    ) -> Result<Self> {
+        let mut arguments = vec![
             "--schema-only".to_owned(),
             "--no-password".into(),
             format!("--exclude-schema={}", journal::SCHEMA),
             format!("--exclude-table={history_table}"),
             "--lock-wait-timeout=10s".into(),
         ];
+        arguments.extend(more.iter().map(|&argument| argument.to_owned()));
         let invocation =
             Invocation { program: "pg_dump", arguments: &arguments, target, purpose: "schema", folder: None };
         let output = tools.run(&invocation, cancel).await?;
@@ -93,6 +117,40 @@ impl Schema {
         self.objects.is_empty()
     }
 
+    /// The objects that have these names.
+    #[must_use]
+    pub fn of(&self, is_wanted: impl Fn(&str) -> bool) -> Self {
+        let wanted = self.objects.iter().filter(|(name, _)| is_wanted(name));
+        Self { objects: wanted.map(|(name, definition)| (name.clone(), definition.clone())).collect() }
+    }
+
+    /// The names of what is new, changed or gone in a later one.
+    pub fn changed_in<'a>(&'a self, later: &'a Self) -> impl Iterator<Item = &'a str> {
+        let of_both = self.objects.keys().chain(later.objects.keys());
+        of_both.filter(|name| self.objects.get(*name) != later.objects.get(*name)).map(String::as_str)
+    }
+
+    /// Each object that is not the same in the other one: whether it is only here (`-`) or only there (`+`),
+    /// or its name and then the lines that are.
+    #[must_use]
+    pub fn lines_apart(&self, other: &Self) -> Vec<Vec<String>> {
+        let names: BTreeSet<&str> = self.changed_in(other).collect();
+        let apart = |name: &str| match (self.objects.get(name), other.objects.get(name)) {
+            (Some(here), Some(there)) => {
+                let mut lines = vec![short(name)];
+                lines.extend(only_in(here, there).map(|line| format!("- {line}")));
+                lines.extend(only_in(there, here).map(|line| format!("+ {line}")));
+                if lines.len() == 1 {
+                    lines.push("its lines stand in another order".into());
+                }
+                lines
+            }
+            (Some(_), None) => vec![format!("- {}", short(name))],
+            (None, _) => vec![format!("+ {}", short(name))],
+        };
+        names.into_iter().map(apart).collect()
+    }
+
     /// What differs between this one and a later one, a phrase each.
     #[must_use]
     pub fn differences(&self, later: &Self) -> Vec<String> {
@@ -119,6 +177,13 @@ fn short(name: &str) -> String {
     let object = parts.next().unwrap_or_default();
     let part = |key: &str| name.split("; ").find_map(|part| part.strip_prefix(key)).unwrap_or_default();
     format!("{} {}.{object}", part("Type: "), part("Schema: "))
+}
+
+/// The lines of a definition that another one lacks. The comma that follows all columns but the last is
+/// no difference of a column's.
+fn only_in<'a>(definition: &'a str, other: &'a str) -> impl Iterator<Item = &'a str> {
+    let plain = |line: &'a str| line.trim().trim_end_matches(',');
+    definition.lines().map(plain).filter(move |line| !other.lines().any(|other| plain(other) == *line))
 }
 
 fn first_change(before: &str, after: &str) -> String {

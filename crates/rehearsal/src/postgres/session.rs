@@ -17,6 +17,7 @@ use sqlx::{
 use tokio_util::sync::CancellationToken;
 
 use super::connect::{CONNECT_TIMEOUT, ConnectError};
+use super::notices::{Ears, Heard};
 use super::query::Stopped;
 use super::version::Version;
 use crate::error::{Error, Result};
@@ -41,6 +42,7 @@ pub struct Session {
     version: Version,
     in_recovery: bool,
     reading: bool,
+    ears: Option<Ears>,
 }
 
 /// What is needed to cancel a session from outside.
@@ -79,6 +81,7 @@ impl Session {
             version: Version::from_number(text(1).parse().unwrap_or_default()),
             in_recovery: text(2) == "t",
             reading: false,
+            ears: None,
         };
         if let Some(identity) = target.identity() {
             identity.check(&mut session).await?;
@@ -92,6 +95,22 @@ impl Session {
     /// As [`Session::execute`].
     pub async fn reset_limits(&mut self) -> Result<(), Stopped> {
         self.execute(&default_limits()).await.map(drop)
+    }
+
+    /// From now on, what the server says while it runs a statement is kept until [`Session::heard`].
+    ///
+    /// # Errors
+    /// As [`Session::execute`].
+    pub async fn listen(&mut self) -> Result<(), Stopped> {
+        // A role or a database may have been told to be silent.
+        self.execute("SET client_min_messages = notice").await?;
+        self.ears = Some(Ears::default());
+        Ok(())
+    }
+
+    /// What the server has said since this was last asked for; nothing where nobody listens.
+    pub fn heard(&mut self) -> Heard {
+        self.ears.as_ref().map(Ears::take).unwrap_or_default()
     }
 
     /// The server's version.
@@ -163,7 +182,7 @@ impl Session {
         let alone = self.is_alone();
         let text = if alone { alone_text(sql) } else { sql.to_owned() };
         let work = self.connection.execute(sqlx::raw_sql(AssertSqlSafe(text)));
-        let outcome = self.stop.guard(work).await;
+        let outcome = self.stop.guard(heard_by(self.ears.as_ref(), work)).await;
         self.settle(alone, outcome).await
     }
 
@@ -205,7 +224,8 @@ impl Session {
         let alone = self.enter().await?;
         // A statement with a name stays in the session, where a pooler's next client would meet it.
         let query = query.persistent(!self.stop.pooled);
-        let outcome = self.stop.guard(query.execute(&mut self.connection)).await;
+        let work = query.execute(&mut self.connection);
+        let outcome = self.stop.guard(heard_by(self.ears.as_ref(), work)).await;
         self.leave(alone).await?;
         outcome
     }
@@ -333,6 +353,13 @@ fn limits() -> [(&'static str, String); 2] {
 fn start_settings() -> impl Iterator<Item = (&'static str, String)> {
     let others = [("idle_in_transaction_session_timeout", "0"), ("plan_cache_mode", "force_custom_plan")];
     limits().into_iter().chain(others.map(|(name, value)| (name, value.to_owned())))
+}
+
+async fn heard_by<T>(ears: Option<&Ears>, work: impl Future<Output = T>) -> T {
+    match ears {
+        Some(ears) => ears.during(work).await,
+        None => work.await,
+    }
 }
 
 fn default_limits() -> String {

@@ -48,6 +48,7 @@ pub fn render(record: &Record) -> String {
 
 fn details(text: &mut String, step: &StepRecord) {
     if step.statements.is_empty()
+        && step.notices.is_empty()
         && step.checks.is_empty()
         && step.smoke.is_empty()
         && step.notes.is_empty()
@@ -103,6 +104,10 @@ fn details(text: &mut String, step: &StepRecord) {
                 ),
             );
         }
+    }
+    for heard in &step.notices {
+        let (place, severity) = (format_args!("{}:{}", heard.version, heard.line), heard.notice.severity.as_str());
+        line(text, format!("- {place} {severity}: {}", cell(&heard.notice.text)));
     }
     locks(text, step);
     traffic(text, step);

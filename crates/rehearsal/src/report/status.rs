@@ -4,9 +4,10 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 
-use super::format::plural;
+use super::format::{plural, shortened};
 use crate::plan::Plan;
 use crate::postgres::history::History;
+use crate::repair::Finding;
 use crate::source::MigrationSet;
 use crate::statement::{Mode, summary};
 
@@ -69,7 +70,10 @@ pub fn write_status(out: &mut impl Write, target: &str, lines: &[Line]) -> io::R
     for (state, advice) in [
         ("pending", "next: cargo xtask plan, then cargo xtask rehearse, then cargo xtask migrate"),
         ("unfinished", "unfinished: cargo xtask migrate (or rollback) goes on where it stopped"),
-        ("edited", "edited: restore the file as it was applied; put the change into a new migration"),
+        (
+            "edited",
+            "edited: restore the file as it was applied; put the change into a new migration (or see cargo xtask repair)",
+        ),
         ("no file", "no file: check out the commit that has it"),
     ] {
         if count(state) > 0 {
@@ -77,6 +81,21 @@ pub fn write_status(out: &mut impl Write, target: &str, lines: &[Line]) -> io::R
         }
     }
     Ok(())
+}
+
+/// What `repair` prints: a line for each version that is amiss, and what to do about it.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn write_findings(out: &mut impl Write, target: &str, findings: &[Finding]) -> io::Result<()> {
+    writeln!(out, "{target}")?;
+    if findings.is_empty() {
+        return writeln!(out, "  history and files agree");
+    }
+    findings.iter().try_for_each(|finding| {
+        let description = shortened(&finding.description, SUMMARY_CHARACTERS);
+        writeln!(out, "  {:>6}  {description}: {}", finding.version, finding.advice())
+    })
 }
 
 /// A planned statement, for programs.

@@ -7,8 +7,8 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::format::{bytes, count, duration, milliseconds_of, plural, shortened};
 use crate::event::{
-    CheckDone, CheckOutcome, Event, EventKind, Level, LocksHeld, Outcome, Progress, Reporter, RunFinished, RunStarted,
-    SmokeDone, StatementDone, StepName, TrafficDone,
+    CheckDone, CheckOutcome, Event, EventKind, Level, LocksHeld, NoticeHeard, Outcome, Progress, Reporter, RunFinished,
+    RunStarted, SmokeDone, StatementDone, StepName, TrafficDone,
 };
 
 /// How much is told.
@@ -121,7 +121,9 @@ impl<W: Write + Send> Terminal<W> {
     }
 
     fn statement(&mut self, done: &StatementDone) -> io::Result<()> {
-        let noteworthy = done.batches.is_some() || done.already_done || done.retries > 0;
+        // The server counts what a SELECT gives as well, and nobody waits for that.
+        let reads = done.summary.get(..6).is_some_and(|word| word.eq_ignore_ascii_case("select"));
+        let noteworthy = (done.rows > 0 && !reads) || done.batches.is_some() || done.already_done || done.retries > 0;
         if !self.at_least(if noteworthy { Verbosity::Normal } else { Verbosity::Verbose }) {
             return Ok(());
         }
@@ -153,6 +155,16 @@ impl<W: Write + Send> Terminal<W> {
         );
         let text = self.paint("2", &text);
         self.line(&text)
+    }
+
+    fn notice(&mut self, heard: &NoticeHeard) -> io::Result<()> {
+        if !self.at_least(Verbosity::Normal) {
+            return Ok(());
+        }
+        let NoticeHeard { version, line, notice, .. } = heard;
+        let text = format!("{version}:{line} {}: {}", notice.severity.as_str(), shortened(&notice.text, usize::MAX));
+        let mark = if notice.severity.is_warning() { self.paint("33", "!") } else { self.paint("2", "·") };
+        self.line(&format!("      {mark} {text}"))
     }
 
     fn check(&mut self, check: &CheckDone) -> io::Result<()> {
@@ -334,6 +346,7 @@ impl<W: Write + Send> Reporter for Terminal<W> {
                 })
             }
             EventKind::Statement(done) => self.statement(done),
+            EventKind::Notice(heard) => self.notice(heard),
             EventKind::Check(check) => self.check(check),
             EventKind::Smoke(smoke) => self.smoke(smoke),
             EventKind::Traffic(done) => self.traffic(done),

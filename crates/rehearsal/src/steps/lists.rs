@@ -10,8 +10,11 @@ use super::backup::Backup;
 use super::baseline::Baseline;
 use super::contract::Contract;
 use super::copy::EnterCopy;
+use super::mark::Mark;
 use super::migrate::Migrate;
 use super::preflight::Preflight;
+use super::prove::Prove;
+use super::repair::Repair;
 use super::restore::Restore;
 use super::rollback::Rollback;
 use super::smoke::Smoke;
@@ -147,6 +150,18 @@ pub fn watch(lasts: Duration, every: Duration) -> Steps {
 #[must_use]
 pub fn rollback(back: Back) -> Steps {
     vec![Box::new(Backup), Box::new(Rollback { back })]
+}
+
+/// `mark-applied`
+#[must_use]
+pub fn mark_applied(version: i64, force: bool, reason: Option<String>) -> Steps {
+    vec![Box::new(Prove { version, force }), Box::new(Mark { version, reason })]
+}
+
+/// `repair`
+#[must_use]
+pub fn repair(version: i64, reason: String) -> Steps {
+    vec![Box::new(Repair { version, reason })]
 }
 
 /// `restore`

@@ -10,6 +10,7 @@ use crate::context::Context;
 use crate::error::Result;
 use crate::plan;
 use crate::postgres::history::History;
+use crate::postgres::query::Stopped;
 use crate::postgres::session::Session;
 use crate::report::format::plural;
 
@@ -54,6 +55,7 @@ impl Migrate {
         for note in plan.notes() {
             cx.events.info(note.clone());
         }
+        session.listen().await.map_err(Stopped::doing("listen to what the server says"))?;
         let watch = cx.watch_locks(session).await?;
         let mut applier = Applier {
             session,

@@ -13,6 +13,7 @@ use crate::event::EventKind;
 use crate::losses;
 use crate::plan::{self, Back};
 use crate::postgres::history::History;
+use crate::postgres::query::Stopped;
 use crate::postgres::session::Session;
 use crate::report::format::plural;
 
@@ -57,6 +58,7 @@ impl Rollback {
         for Counted { what, amount } in counted::count(session, &losses::of(&plan), limit).await? {
             cx.events.emit(EventKind::Figure { name: what, value: amount });
         }
+        session.listen().await.map_err(Stopped::doing("listen to what the server says"))?;
         let watch = cx.watch_locks(session).await?;
         let mut applier = Applier {
             session,

@@ -1,0 +1,47 @@
+//! Why a history row was written by hand: kept in the target, where whoever wonders about it looks.
+
+use super::query::Stopped;
+use super::session::Session;
+use crate::error::Result;
+
+/// Beside the journal, and apart from its format: versions of this tool that do not know it do no harm.
+const CREATE: &str = "\
+CREATE SCHEMA IF NOT EXISTS rehearsal;
+CREATE TABLE IF NOT EXISTS rehearsal.overrides (
+    at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    version bigint NOT NULL,
+    command text NOT NULL,
+    reason text NOT NULL,
+    run_id text NOT NULL,
+    role text NOT NULL DEFAULT session_user
+);
+COMMENT ON TABLE rehearsal.overrides IS 'History rows that were written without running their migrations, and why; kept by rehearsal';";
+
+/// Makes the table where it is missing. Nothing is said of what is there already.
+///
+/// # Errors
+/// When the role may not create a schema in this database.
+pub async fn ensure(session: &mut Session) -> Result<()> {
+    let exists = "SELECT to_regclass('rehearsal.overrides') IS NOT NULL";
+    let rows = session.fetch_text(exists, 1).await.map_err(Stopped::doing("look for the reasons kept before"))?;
+    if rows.rows.first().is_some_and(|row| row[0].as_deref() == Some("t")) {
+        return Ok(());
+    }
+    session.execute(CREATE).await.map(drop).map_err(Stopped::doing("make a table for the reason (schema rehearsal)"))
+}
+
+/// Keeps a reason. Called inside of the transaction that it is the reason for.
+///
+/// # Errors
+/// The server's.
+pub async fn keep(
+    session: &mut Session,
+    version: i64,
+    command: &str,
+    reason: &str,
+    run_id: &str,
+) -> Result<(), Stopped> {
+    let query =
+        sqlx::query("INSERT INTO rehearsal.overrides (version, command, reason, run_id) VALUES ($1, $2, $3, $4)");
+    session.execute_bound(query.bind(version).bind(command).bind(reason).bind(run_id)).await.map(drop)
+}

@@ -12,12 +12,7 @@ use rehearsal::smoke::subject::{Place, Program, Subject};
 use tokio::process::Command;
 use tokio_util::sync::CancellationToken;
 
-use crate::exit;
-
-/// What a service that is started may see of our environment: where programs and its home are, how it
-/// speaks and logs. No URL and no password of anything real.
-const INHERITED: &[&str] =
-    &["PATH", "HOME", "USER", "LANG", "LC_ALL", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "RUST_LOG", "RUST_BACKTRACE"];
+use crate::{exit, machine};
 
 /// How much of a commit's name names its program.
 const COMMIT_CHARACTERS: usize = 12;
@@ -34,13 +29,8 @@ pub fn secrets(config: &Config) -> Result<Secrets, SmokeError> {
 /// The service that is started from that file, for the smoke tests of that version.
 pub fn subject(config: &Config, label: &str, path: &Path, version: i64) -> anyhow::Result<Subject> {
     let arguments = config.app.run.as_ref().map(|run| run.arguments().to_vec()).unwrap_or_default();
-    let variable = |name: &&str| Some(((*name).to_owned(), std::env::var(name).ok()?));
-    let program = Program {
-        path: path.to_owned(),
-        arguments,
-        app: config.app.clone(),
-        inherited: INHERITED.iter().filter_map(variable).collect(),
-    };
+    let program =
+        Program { path: path.to_owned(), arguments, app: config.app.clone(), inherited: machine::inherited() };
     Ok(Subject {
         label: label.into(),
         version,

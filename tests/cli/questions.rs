@@ -95,11 +95,11 @@ async fn what_cannot_be_meant_is_told_with_its_line() {
     let good = "[[questions]]\nid = 'a'\nask = 'Is it?'\n";
     for (questions, line, words) in [
         (format!("{good}{good}"), 4, "question `a`: there is another one of that id"),
-        (good.replace("'a'", "'a b'"), 1, "`id` must be made of letters, digits and hyphens"),
+        (good.replace("'a'", "'a b'"), 1, "question `a b`: `id` must be made of letters, digits and hyphens"),
         (good.replace("'Is it?'", "''"), 1, "question `a`: `ask` must be a question"),
         (format!("{good}answer = true\n"), 4, "unknown field `answer`"),
         (format!("{good}on = []\n"), 1, "question `a`: `on` must name `migrate` or `rollback`"),
-        (format!("{good}targets = ['prodution']\n"), 1, "there is no target `prodution`"),
+        (format!("{good}targets = ['prodution']\n"), 1, "question `a`: there is no target `prodution`"),
     ] {
         let ended = project().write("rehearsal.toml", &questions).run("status").await;
         ended.must_exit(2).must_say(&format!("rehearsal.toml: line {line}: {words}"));

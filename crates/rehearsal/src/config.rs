@@ -316,8 +316,10 @@ impl Config {
             let reason = at_line(&text, |lines| lines.smoke.get(index), &reason);
             return Err(ConfigError::Malformed { path, reason });
         }
+        // The default target needs no table of its own.
+        let unlisted_default = Some(&config.default_target).filter(|name| !config.targets.contains_key(*name));
         let known = Known {
-            targets: config.targets.keys().chain([&config.default_target]).map(String::as_str).collect(),
+            targets: config.targets.keys().chain(unlisted_default).map(String::as_str).collect(),
             releases: config.releases.iter().map(|release| release.name.as_str()).collect(),
         };
         if let Some((index, reason)) = hook::complaint(&config.hooks, &known) {

@@ -45,7 +45,7 @@ pub struct Common {
     /// Every statement and every check
     #[arg(short, long, global = true)]
     pub verbose: bool,
-    /// Answer yes to every question
+    /// Confirm without being asked. What [[questions]] ask is answered by --answer alone
     #[arg(long, global = true, env = "REHEARSAL_YES")]
     pub yes: bool,
     /// When to use colours
@@ -109,6 +109,25 @@ pub struct GoalArgs {
     pub expand: bool,
 }
 
+/// What people answer before a target is changed.
+#[derive(Debug, Clone, Args)]
+pub struct AnswerArgs {
+    /// Answer a question of rehearsal.toml: ID=yes or ID=no
+    #[arg(long = "answer", value_name = "ID=ANSWER", value_parser = answer)]
+    pub answers: Vec<(String, bool)>,
+    /// Who answers; by default the user of this machine
+    #[arg(long, value_name = "NAME", env = "REHEARSAL_BY")]
+    pub by: Option<String>,
+}
+
+fn answer(text: &str) -> Result<(String, bool), String> {
+    match text.split_once('=') {
+        Some((id, "yes")) => Ok((id.into(), true)),
+        Some((id, "no")) => Ok((id.into(), false)),
+        _ => Err("it must be ID=yes or ID=no".into()),
+    }
+}
+
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Run the whole release on a throwaway server: there, back, and there again
@@ -159,6 +178,8 @@ pub enum Command {
         /// Whether the statement that a killed run left unclear is done: done or not-done
         #[arg(long, value_name = "STATE")]
         unsure: Option<Unsure>,
+        #[command(flatten)]
+        answers: AnswerArgs,
     },
     /// Run the checks, and compare with what the last migration saw before it began
     Verify {
@@ -186,6 +207,8 @@ pub enum Command {
         /// Whether the statement that a killed run left unclear is done: done or not-done
         #[arg(long, value_name = "STATE")]
         unsure: Option<Unsure>,
+        #[command(flatten)]
+        answers: AnswerArgs,
         #[command(flatten)]
         sandbox: SandboxArgs,
     },

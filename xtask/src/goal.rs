@@ -27,3 +27,11 @@ pub fn version(
         (None, false) => Ok(wanted.to),
     }
 }
+
+/// The flags that mean the same again.
+pub fn words(wanted: &GoalArgs) -> String {
+    let to = wanted.to.map(|to| format!(" --to {to}"));
+    let release = wanted.release.as_ref().map(|release| format!(" --release {release}"));
+    let expand = wanted.expand.then(|| " --expand".to_owned());
+    [to, release, expand].into_iter().flatten().collect()
+}

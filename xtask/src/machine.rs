@@ -5,6 +5,23 @@ use std::path::{Path, PathBuf};
 use rehearsal::config::{Config, FILE_NAME};
 use rehearsal::context::Environment;
 
+/// What a program that is started may see of our environment: where programs and its home are, how it
+/// speaks and logs. No URL and no password of anything real.
+const INHERITED: &[&str] =
+    &["PATH", "HOME", "USER", "LANG", "LC_ALL", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "RUST_LOG", "RUST_BACKTRACE"];
+
+/// The variables that a program that is started may see, with their values.
+pub fn inherited() -> Vec<(String, String)> {
+    let variable = |name: &&str| Some(((*name).to_owned(), std::env::var(name).ok()?));
+    INHERITED.iter().filter_map(variable).collect()
+}
+
+/// Who is at work: the name, or the number that the system knows the user by.
+pub fn user() -> String {
+    let set = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    set("USER").or_else(|| set("LOGNAME")).unwrap_or_else(|| format!("uid {}", rustix::process::getuid().as_raw()))
+}
+
 /// The folders that programs are looked for in, the cache, and the temporary folder.
 pub fn environment(config: &Config) -> Environment {
     let path = std::env::var_os("PATH").map(|path| std::env::split_paths(&path).collect()).unwrap_or_default();

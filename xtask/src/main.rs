@@ -6,8 +6,10 @@ mod commands;
 mod exit;
 mod goal;
 mod machine;
+mod questions;
 mod shell;
 mod smoke;
+mod surroundings;
 
 use std::process::ExitCode;
 

@@ -15,11 +15,6 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{exit, machine};
 
-/// What a service that is started may see of our environment: where programs and its home are, how it
-/// speaks and logs. No URL and no password of anything real.
-const INHERITED: &[&str] =
-    &["PATH", "HOME", "USER", "LANG", "LC_ALL", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "RUST_LOG", "RUST_BACKTRACE"];
-
 /// How many programs of other revisions are kept: a rehearsal may start two of them.
 const KEPT: usize = 2;
 
@@ -38,13 +33,8 @@ pub fn secrets(config: &Config) -> Result<Secrets, SmokeError> {
 /// The service that is started from that file, for the smoke tests of that version.
 pub fn subject(config: &Config, label: &str, path: &Path, version: i64) -> anyhow::Result<Subject> {
     let arguments = config.app.run.as_ref().map(|run| run.arguments().to_vec()).unwrap_or_default();
-    let variable = |name: &&str| Some(((*name).to_owned(), std::env::var(name).ok()?));
-    let program = Program {
-        path: path.to_owned(),
-        arguments,
-        app: config.app.clone(),
-        inherited: INHERITED.iter().filter_map(variable).collect(),
-    };
+    let program =
+        Program { path: path.to_owned(), arguments, app: config.app.clone(), inherited: machine::inherited() };
     Ok(Subject {
         label: label.into(),
         version,

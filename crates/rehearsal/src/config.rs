@@ -8,8 +8,11 @@ use regex::RegexSet;
 use serde::Deserialize;
 
 use crate::apply::Limits;
+use crate::hooks::hook::{self, Hook};
+use crate::occasion::Known;
 use crate::postgres::history::DEFAULT_TABLE;
 use crate::postgres::identity::Identity;
+use crate::questions::question::{self, Question};
 use crate::release::{self, Release};
 use crate::smoke::app::AppConfig;
 use crate::smoke::request::{self, SmokeTest};
@@ -39,6 +42,12 @@ pub struct Config {
     pub app: AppConfig,
     /// Requests to it, and what they must be answered with.
     pub smoke: Vec<SmokeTest>,
+    /// What is run around a change of a target.
+    pub hooks: Vec<Hook>,
+    /// What only a person can answer before it.
+    pub questions: Vec<Question>,
+    /// The folder of the answers.
+    pub answers: PathBuf,
     /// What clients do meanwhile.
     pub traffic: TrafficConfig,
     /// What is looked at for a while after a release.
@@ -70,6 +79,9 @@ impl Default for Config {
             contract: ".sqlx".into(),
             app: AppConfig::default(),
             smoke: Vec::new(),
+            hooks: Vec::new(),
+            questions: Vec::new(),
+            answers: ".rehearsal/answers".into(),
             traffic: TrafficConfig::default(),
             watch: WatchConfig::default(),
             sandbox: SandboxConfig::default(),
@@ -304,6 +316,20 @@ impl Config {
             let reason = at_line(&text, |lines| lines.smoke.get(index), &reason);
             return Err(ConfigError::Malformed { path, reason });
         }
+        // The default target needs no table of its own.
+        let unlisted_default = Some(&config.default_target).filter(|name| !config.targets.contains_key(*name));
+        let known = Known {
+            targets: config.targets.keys().chain(unlisted_default).map(String::as_str).collect(),
+            releases: config.releases.iter().map(|release| release.name.as_str()).collect(),
+        };
+        if let Some((index, reason)) = hook::complaint(&config.hooks, &known) {
+            let reason = at_line(&text, |lines| lines.hooks.get(index), &reason);
+            return Err(ConfigError::Malformed { path, reason });
+        }
+        if let Some((index, reason)) = question::complaint(&config.questions, &known) {
+            let reason = at_line(&text, |lines| lines.questions.get(index), &reason);
+            return Err(ConfigError::Malformed { path, reason });
+        }
         if let Some(reason) = config.app.complaint().or_else(|| config.limits.complaint()) {
             return Err(ConfigError::Malformed { path, reason });
         }
@@ -317,6 +343,7 @@ impl Config {
             &mut config.fixtures,
             &mut config.traffic.from,
             &mut config.contract,
+            &mut config.answers,
             &mut config.backup.to,
             &mut config.records.to,
         ]) {
@@ -413,6 +440,8 @@ fn line_of(text: &str, offset: usize) -> usize {
 struct Places {
     releases: Vec<toml::Spanned<serde::de::IgnoredAny>>,
     smoke: Vec<toml::Spanned<serde::de::IgnoredAny>>,
+    hooks: Vec<toml::Spanned<serde::de::IgnoredAny>>,
+    questions: Vec<toml::Spanned<serde::de::IgnoredAny>>,
 }
 
 fn at_line(

@@ -13,7 +13,7 @@ use crate::backup::manifest::Manifest;
 use crate::check::Check;
 use crate::config::Config;
 use crate::error::{Error, Result};
-use crate::event::{Emitter, EventKind};
+use crate::event::{Emitter, EventKind, Outcome};
 use crate::postgres::contents::{Columns, Contents};
 use crate::postgres::lock_watch::LockWatch;
 use crate::postgres::schema::Schema;
@@ -141,6 +141,8 @@ pub struct Context {
     pub events: Emitter,
     /// The user's wish to stop.
     pub cancel: CancellationToken,
+    /// How the steps before went: the first failure, if there was one.
+    pub so_far: Outcome,
     /// What `audit` saw.
     pub before: Option<Observation>,
     /// The backup that was made last, and its folder.
@@ -179,6 +181,7 @@ impl Context {
             settings,
             events,
             cancel,
+            so_far: Outcome::Done,
             before: None,
             backup: None,
             direct: None,

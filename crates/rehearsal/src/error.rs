@@ -7,11 +7,13 @@ use crate::backup::BackupError;
 use crate::check::CheckError;
 use crate::config::ConfigError;
 use crate::contract::ContractError;
+use crate::hooks::HookError;
 use crate::plan::Refusal;
 use crate::postgres::journal::JournalError;
 use crate::postgres::{BusyError, ConnectError, QueryError, ToolError};
 use crate::proof::ProofError;
 use crate::providers::SandboxError;
+use crate::questions::QuestionError;
 use crate::smoke::SmokeError;
 use crate::source::SourceError;
 use crate::target::TargetError;
@@ -113,6 +115,12 @@ pub enum Error {
     /// Smoke tests could not be run, or did not pass.
     #[error(transparent)]
     Smoke(#[from] SmokeError),
+    /// A hook could not be run, or failed.
+    #[error(transparent)]
+    Hook(#[from] HookError),
+    /// Questions are not answered with yes.
+    #[error(transparent)]
+    Question(#[from] QuestionError),
     /// The file system said no.
     #[error("cannot {doing} {}: {source}", path.display())]
     Io {
@@ -154,6 +162,8 @@ impl Error {
             Self::Tool(error) => error.kind(),
             Self::Backup(error) => error.kind(),
             Self::Smoke(error) => error.kind(),
+            Self::Hook(error) => error.kind(),
+            Self::Question(error) => error.kind(),
             Self::Io { .. } => Kind::Failed,
             Self::Interrupted => Kind::Interrupted,
         }
@@ -180,6 +190,8 @@ impl Error {
             Self::Tool(error) => Some(error.hint()),
             Self::Backup(error) => Some(error.hint()),
             Self::Smoke(error) => Some(error.hint()),
+            Self::Hook(error) => Some(error.hint()),
+            Self::Question(error) => Some(error.hint()),
             Self::Io { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => {
                 Some("free some disk space and run the same command again".into())
             }

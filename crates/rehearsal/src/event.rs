@@ -7,9 +7,11 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::check::{Expectation, Severity};
+use crate::hooks::hook::When;
 use crate::plan::Direction;
 use crate::postgres::notices::Notice;
 use crate::postgres::version::Version;
+use crate::questions::answers::Answer;
 use crate::statement::{ClassLabel, Mode};
 use crate::traffic::Code;
 
@@ -92,6 +94,10 @@ pub enum EventKind {
     Check(CheckDone),
     /// A smoke test was sent.
     Smoke(SmokeDone),
+    /// A hook has ended.
+    Hook(HookDone),
+    /// What somebody answered before the run.
+    Answer(Answer),
     /// A backup was made and proven.
     Backup(BackupDone),
     /// What clients ran meanwhile.
@@ -279,6 +285,27 @@ pub struct SmokeDone {
     /// What was expected and what was found; no secret is in it.
     pub complaints: Vec<String>,
     /// From the request to the end of the answer.
+    pub duration_ms: u64,
+}
+
+/// See [`EventKind::Hook`].
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct HookDone {
+    /// Its name.
+    pub name: String,
+    /// When it was run.
+    pub when: When,
+    /// Program and arguments.
+    pub command: String,
+    /// Its exit code; absent when a signal ended it.
+    pub exit: Option<i32>,
+    /// How it ended, for people.
+    pub ending: String,
+    /// The last lines that it wrote; no secret and no control character is in them.
+    pub output: Vec<String>,
+    /// It wrote more than that.
+    pub more: bool,
+    /// From its start to its end.
     pub duration_ms: u64,
 }
 

@@ -8,10 +8,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::context::{Observation, Seen};
 use crate::event::{
-    BackupDone, CheckDone, ErrorText, Event, EventKind, Level, LocksHeld, NoticeHeard, Outcome, RunStarted, SmokeDone,
-    StatementDone, TrafficDone,
+    BackupDone, CheckDone, ErrorText, Event, EventKind, HookDone, Level, LocksHeld, NoticeHeard, Outcome, RunStarted,
+    SmokeDone, StatementDone, TrafficDone,
 };
 use crate::postgres::version::Version;
+use crate::questions::answers::Answer;
 
 /// Version of the record's format; it goes up when a field changes its meaning or goes away.
 pub const FORMAT: u32 = 1;
@@ -94,6 +95,12 @@ pub struct StepRecord {
     /// The smoke tests that it sent.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub smoke: Vec<SmokeDone>,
+    /// The hook that it ran.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hook: Option<HookDone>,
+    /// What people had answered.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub answers: Vec<Answer>,
     /// The backup that it made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backup: Option<BackupDone>,
@@ -229,6 +236,8 @@ impl Record {
                 notices: Vec::new(),
                 checks: Vec::new(),
                 smoke: Vec::new(),
+                hook: None,
+                answers: Vec::new(),
                 backup: None,
                 traffic: Vec::new(),
                 locks: Vec::new(),
@@ -262,6 +271,8 @@ impl StepRecord {
             EventKind::Notice(notice) => self.notices.push(notice.clone()),
             EventKind::Check(check) => self.checks.push(check.clone()),
             EventKind::Smoke(smoke) => self.smoke.push(smoke.clone()),
+            EventKind::Hook(hook) => self.hook = Some(hook.clone()),
+            EventKind::Answer(answer) => self.answers.push(answer.clone()),
             EventKind::Backup(backup) => self.backup = Some(backup.clone()),
             EventKind::Traffic(traffic) => self.traffic.push(traffic.clone()),
             EventKind::Locks(locks) => self.locks.push(locks.clone()),

@@ -50,11 +50,11 @@ pub fn run_id(command: &str) -> String {
     format!("{}-{command}-{}", timestamp(), letters.to_lowercase())
 }
 
-/// Runs the steps until one fails. Whatever happens, the sandbox is removed (or kept, where that was
+/// Runs the steps until one fails, and then those that are always run. Whatever happens, the sandbox is removed (or kept, where that was
 /// asked for) and the last event is [`EventKind::RunFinished`].
 ///
 /// # Errors
-/// That of the step that failed.
+/// That of the first step that failed.
 pub async fn run(command: &Command, cx: &mut Context) -> Result<()> {
     let began = Instant::now();
     cx.events.emit(EventKind::RunStarted(RunStarted {
@@ -87,7 +87,9 @@ pub async fn run(command: &Command, cx: &mut Context) -> Result<()> {
     outcome.map(drop)
 }
 
-fn digest(migration: &Migration) -> MigrationDigest {
+/// What a migration is known by in records and answers.
+#[must_use]
+pub fn digest(migration: &Migration) -> MigrationDigest {
     MigrationDigest {
         version: migration.version,
         up: hex(&migration.up.checksum),
@@ -96,11 +98,18 @@ fn digest(migration: &Migration) -> MigrationDigest {
 }
 
 async fn run_steps(command: &Command, cx: &mut Context) -> Result<Outcome> {
-    let mut overall = Outcome::Done;
+    let mut overall = Ok(Outcome::Done);
+    let mut has_begun = false;
     for (index, step) in command.steps.iter().enumerate() {
-        if cx.cancel.is_cancelled() {
-            return Err(Error::Interrupted);
+        if overall.is_ok() && cx.cancel.is_cancelled() {
+            overall = Err(Error::Interrupted);
         }
+        // Where nothing has begun there is nothing to put back either.
+        if overall.is_err() && !(has_begun && step.always()) {
+            continue;
+        }
+        cx.so_far = overall.as_ref().map_or_else(outcome_of, |outcome| *outcome);
+        has_begun = true;
         let began = Instant::now();
         cx.events.emit(EventKind::StepStarted { index });
         let result = step.run(cx).await;
@@ -109,12 +118,14 @@ async fn run_steps(command: &Command, cx: &mut Context) -> Result<Outcome> {
             Err(error) => (outcome_of(error), error.to_string()),
         };
         cx.events.emit(EventKind::StepFinished { index, outcome, summary, duration_ms: milliseconds(began) });
-        result?;
-        if outcome == Outcome::Warned {
-            overall = Outcome::Warned;
-        }
+        overall = match (overall, result) {
+            (Err(first), _) => Err(first),
+            (Ok(_), Err(error)) => Err(error),
+            (Ok(_), Ok(_)) if outcome == Outcome::Warned => Ok(Outcome::Warned),
+            (before, Ok(_)) => before,
+        };
     }
-    Ok(overall)
+    overall
 }
 
 fn outcome_of(error: &Error) -> Outcome {

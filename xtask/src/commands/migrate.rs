@@ -1,25 +1,39 @@
 //! `migrate`: what is pending, on a real target.
 
+use rehearsal::occasion::Act;
 use rehearsal::plan;
 use rehearsal::run::Command;
 use rehearsal::steps::lists;
 
-use crate::cli::GoalArgs;
+use crate::cli::{AnswerArgs, GoalArgs};
 use crate::goal;
 use crate::shell::Shell;
+use crate::surroundings::{self, Change};
 
-pub async fn run(shell: Shell, wanted: &GoalArgs) -> anyhow::Result<()> {
+pub async fn run(shell: Shell, wanted: &GoalArgs, answers: &AnswerArgs) -> anyhow::Result<()> {
     let target = shell.target()?;
     let (workspace, history) = shell.workspace_and_history(&target, "migrate").await?;
     let to = goal::version(wanted, &shell.config, &workspace.migrations, &history)?;
     let pending = plan::up(&workspace.migrations, &history, to).map_err(rehearsal::Error::from)?;
     let nothing = pending.is_empty();
+    let change = Change {
+        act: Act::Migrate,
+        target: target.name(),
+        plan: &pending,
+        migrations: &workspace.migrations,
+        words: format!("cargo xtask migrate --target {}{}", target.name(), goal::words(wanted)),
+    };
+    let surroundings = surroundings::of(&shell, &change, answers).await?;
     let command = Command {
         name: "migrate",
         target: target.to_string(),
         retry: None,
         release: wanted.release.clone(),
-        steps: if nothing { lists::nothing(history.latest_finished().unwrap_or(0)) } else { lists::migrate(to) },
+        steps: if nothing {
+            lists::nothing(history.latest_finished().unwrap_or(0))
+        } else {
+            lists::within(surroundings, lists::migrate(to))
+        },
         next: (!nothing).then(|| format!("cargo xtask verify --target {}", target.name())),
     };
     let settings = shell.settings(None);

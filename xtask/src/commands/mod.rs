@@ -37,15 +37,15 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Smoke { url, release } => smoke::run(shell, &url, release.as_deref()).await,
         Command::DbBackup { sandbox } => db_backup::run(shell, &sandbox).await,
         Command::Restore { backup, into } => restore::run(shell, backup, into).await,
-        Command::Migrate { goal, unsure } => migrate::run(shell.unsure(unsure), &goal).await,
+        Command::Migrate { goal, unsure, answers } => migrate::run(shell.unsure(unsure), &goal, &answers).await,
         Command::MarkApplied { version, force, reason, sandbox } => {
             mark_applied::run(shell, version, force, reason, &sandbox).await
         }
         Command::Repair { version, reason } => repair::run(shell, version, reason).await,
         Command::Verify { contract } => verify::run(shell, contract).await,
         Command::Watch { lasts, every } => watch::run(shell, lasts, every).await,
-        Command::Rollback { to, steps, unsure, sandbox } => {
-            rollback::run(shell.unsure(unsure), to, steps, &sandbox).await
+        Command::Rollback { to, steps, unsure, answers, sandbox } => {
+            rollback::run(shell.unsure(unsure), to, steps, &answers, &sandbox).await
         }
         Command::Status => status::run(&shell).await,
         Command::Plan { goal } => plan::run(&shell, &goal).await,

@@ -4,6 +4,7 @@ use std::io::Write;
 
 use rehearsal::config::Config;
 use rehearsal::losses;
+use rehearsal::occasion::Act;
 use rehearsal::plan::{self, Back};
 use rehearsal::postgres::history::History;
 use rehearsal::report::status;
@@ -11,10 +12,17 @@ use rehearsal::run::Command;
 use rehearsal::steps::counted::{self, Counted};
 use rehearsal::steps::lists;
 
-use crate::cli::SandboxArgs;
+use crate::cli::{AnswerArgs, SandboxArgs};
 use crate::shell::Shell;
+use crate::surroundings::{self, Change};
 
-pub async fn run(shell: Shell, to: Option<i64>, steps: Option<usize>, sandbox: &SandboxArgs) -> anyhow::Result<()> {
+pub async fn run(
+    shell: Shell,
+    to: Option<i64>,
+    steps: Option<usize>,
+    answers: &AnswerArgs,
+    sandbox: &SandboxArgs,
+) -> anyhow::Result<()> {
     let target = shell.target()?;
     let (workspace, history) = shell.workspace_and_history(&target, "rollback").await?;
     let back = match (to, steps) {
@@ -41,12 +49,25 @@ pub async fn run(shell: Shell, to: Option<i64>, steps: Option<usize>, sandbox: &
     let undone = |version: i64| plan.files().iter().any(|file| file.version == version);
     let goal = history.iter().map(|applied| applied.version).filter(|version| !undone(*version)).max().unwrap_or(0);
     let at = history.latest_finished().unwrap_or(0);
+    let again = format!("cargo xtask rollback --target {} --to {goal}", target.name());
+    let change = Change {
+        act: Act::Rollback,
+        target: target.name(),
+        plan: &plan,
+        migrations: &workspace.migrations,
+        words: again.clone(),
+    };
+    let surroundings = surroundings::of(&shell, &change, answers).await?;
     let command = Command {
         name: "rollback",
         target: target.to_string(),
-        retry: Some(format!("cargo xtask rollback --target {} --to {goal}", target.name())),
+        retry: Some(again),
         release: None,
-        steps: if plan.is_empty() { lists::nothing(at) } else { lists::rollback(Back::To(goal)) },
+        steps: if plan.is_empty() {
+            lists::nothing(at)
+        } else {
+            lists::within(surroundings, lists::rollback(Back::To(goal)))
+        },
         next: (!plan.is_empty()).then(|| format!("cargo xtask verify --target {}", target.name())),
     };
     let settings = shell.settings(Some(sandbox));

@@ -51,6 +51,8 @@ fn details(text: &mut String, step: &StepRecord) {
         && step.notices.is_empty()
         && step.checks.is_empty()
         && step.smoke.is_empty()
+        && step.hook.is_none()
+        && step.answers.is_empty()
         && step.notes.is_empty()
         && step.backup.is_none()
         && step.figures.is_empty()
@@ -82,6 +84,8 @@ fn details(text: &mut String, step: &StepRecord) {
             ),
         );
     }
+    hook(text, step);
+    answers(text, step);
     if !step.statements.is_empty() {
         line(text, "");
         line(text, "| version | line | class | rows | time | statement |");
@@ -158,6 +162,32 @@ fn details(text: &mut String, step: &StepRecord) {
         }
     }
     line(text, "");
+}
+
+fn hook(text: &mut String, step: &StepRecord) {
+    let Some(hook) = &step.hook else { return };
+    let (name, command) = (cell(&hook.name), cell(&hook.command).replace('`', "'"));
+    line(text, format!("- hook {name} ({}): `{command}` — {}", hook.when.as_str(), cell(&hook.ending)));
+    if hook.more {
+        line(text, "  - … (it wrote more)");
+    }
+    for written in &hook.output {
+        line(text, format!("  - `{}`", cell(written).replace('`', "'")));
+    }
+}
+
+fn answers(text: &mut String, step: &StepRecord) {
+    if step.answers.is_empty() {
+        return;
+    }
+    line(text, "");
+    line(text, "| question | answer | by | when |");
+    line(text, "|---|---|---|---|");
+    for answer in &step.answers {
+        let yes = if answer.yes { "yes" } else { "no" };
+        let (ask, by, at) = (cell(&answer.ask), cell(&answer.by), answer.at.format("%Y-%m-%d %H:%M:%S UTC"));
+        line(text, format!("| {ask} | {yes} | {by} | {at} |"));
+    }
 }
 
 fn locks(text: &mut String, step: &StepRecord) {

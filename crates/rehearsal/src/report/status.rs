@@ -145,6 +145,34 @@ pub fn write_losses<'a>(out: &mut impl Write, losses: impl Iterator<Item = (&'a 
     losses.try_for_each(|(what, amount)| writeln!(out, "    {what}: {amount}"))
 }
 
+/// A hook as `plan` shows it.
+pub struct HookLine<'a> {
+    /// When it is run.
+    pub when: &'a str,
+    /// Its name.
+    pub name: &'a str,
+    /// Program and arguments.
+    pub words: String,
+}
+
+/// What `plan` prints below its statements: the hooks in the order in which they run, and the questions
+/// that are open.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn write_around(out: &mut impl Write, hooks: &[HookLine<'_>], open: &[(&str, &str)]) -> io::Result<()> {
+    if !hooks.is_empty() {
+        writeln!(out, "hooks around it")?;
+    }
+    for HookLine { when, name, words } in hooks {
+        writeln!(out, "  {when:<7} {name}: {words}")?;
+    }
+    if !open.is_empty() {
+        writeln!(out, "questions that are open")?;
+    }
+    open.iter().try_for_each(|(id, ask)| writeln!(out, "  {id}: {ask}"))
+}
+
 /// What `plan` prints.
 ///
 /// # Errors

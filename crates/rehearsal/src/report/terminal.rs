@@ -7,8 +7,8 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::format::{bytes, count, duration, milliseconds_of, plural, shortened};
 use crate::event::{
-    CheckDone, CheckOutcome, Event, EventKind, Level, LocksHeld, NoticeHeard, Outcome, Progress, Reporter, RunFinished,
-    RunStarted, SmokeDone, StatementDone, StepName, TrafficDone,
+    CheckDone, CheckOutcome, Event, EventKind, HookDone, Level, LocksHeld, NoticeHeard, Outcome, Progress, Reporter,
+    RunFinished, RunStarted, SmokeDone, StatementDone, StepName, TrafficDone,
 };
 
 /// How much is told.
@@ -200,6 +200,16 @@ impl<W: Write + Send> Terminal<W> {
         smoke.complaints.iter().try_for_each(|complaint| self.line(&format!("        {complaint}")))
     }
 
+    fn hook(&mut self, hook: &HookDone) -> io::Result<()> {
+        if !self.at_least(if hook.exit == Some(0) { Verbosity::Verbose } else { Verbosity::Quiet }) {
+            return Ok(());
+        }
+        let cut = if hook.more { "… " } else { "" };
+        let text = self.paint("2", &format!("      {} — {}; it wrote: {cut}", hook.command, hook.ending));
+        self.line(text.trim_end())?;
+        hook.output.iter().try_for_each(|line| self.line(&format!("        {line}")))
+    }
+
     fn traffic(&mut self, done: &TrafficDone) -> io::Result<()> {
         if !self.at_least(Verbosity::Verbose) {
             return Ok(());
@@ -349,6 +359,12 @@ impl<W: Write + Send> Reporter for Terminal<W> {
             EventKind::Notice(heard) => self.notice(heard),
             EventKind::Check(check) => self.check(check),
             EventKind::Smoke(smoke) => self.smoke(smoke),
+            EventKind::Hook(hook) => self.hook(hook),
+            EventKind::Answer(answer) if self.at_least(Verbosity::Verbose) => {
+                let at = answer.at.format("%Y-%m-%d %H:%M UTC");
+                let text = self.paint("2", &format!("      {} — yes, {}, {at}", answer.ask, answer.by));
+                self.line(&text)
+            }
             EventKind::Traffic(done) => self.traffic(done),
             EventKind::Locks(held) => self.locks(held),
             EventKind::Figure { name, value } if self.at_least(Verbosity::Verbose) => {

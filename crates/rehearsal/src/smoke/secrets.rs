@@ -43,6 +43,12 @@ impl Secrets {
         secrets
     }
 
+    /// How many bytes the longest value has.
+    #[must_use]
+    pub fn longest(&self) -> usize {
+        self.0.values().map(String::len).max().unwrap_or(0)
+    }
+
     /// A text without any of the values.
     #[must_use]
     pub fn redact(&self, text: &str) -> String {

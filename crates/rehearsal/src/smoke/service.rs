@@ -2,11 +2,9 @@
 
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process_group};
-use tokio::process::{Child, Command};
+use tokio::process::Command;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -14,23 +12,19 @@ use super::SmokeError;
 use super::client;
 use super::secrets::Secrets;
 use super::subject::Program;
+use crate::child::Group;
 use crate::error::{Error, Result};
-use crate::process::die_with_parent;
 use crate::target::Target;
 
 /// How often it is asked whether it serves.
 const POLL: Duration = Duration::from_millis(50);
-
-/// How long it may take to end once it was asked to: requests under way are answered first.
-const END_GRACE: Duration = Duration::from_secs(5);
 
 /// How much of its log an error shows.
 const LOG_LINES: usize = 5;
 
 /// A running service. Dropping it kills it.
 pub struct Service {
-    child: Child,
-    group: Option<Pid>,
+    group: Group,
     root: String,
 }
 
@@ -57,9 +51,9 @@ impl Service {
         let out = std::fs::File::create(log).map_err(Error::io("create", log))?;
         let err = out.try_clone().map_err(Error::io("write", log))?;
         let mut command = command(program, database, secrets, &address);
-        let child = command.stdout(out).stderr(err).spawn().map_err(|error| not_serving(error.to_string()))?;
-        let group = child.id().and_then(|id| Pid::from_raw(id.cast_signed()));
-        let mut service = Self { child, group, root: format!("http://{address}") };
+        command.stdout(out).stderr(err);
+        let group = Group::spawn(command).map_err(|error| not_serving(error.to_string()))?;
+        let mut service = Self { group, root: format!("http://{address}") };
         tokio::select! {
             served = service.wait_until_it_serves(program) => served.map_err(not_serving)?,
             () = cancel.cancelled() => {
@@ -82,7 +76,7 @@ impl Service {
         let deadline = Instant::now() + program.app.start_limit;
         let mut last = "no answer".to_owned();
         loop {
-            if let Some(status) = self.child.try_wait().map_err(|error| error.to_string())? {
+            if let Some(status) = self.group.try_wait().map_err(|error| error.to_string())? {
                 return Err(format!("it has ended ({status})"));
             }
             match client.get(&health).send().await {
@@ -99,32 +93,11 @@ impl Service {
     }
 
     /// Asks it to end, and ends it when it does not.
-    pub async fn stop(mut self) {
-        for signal in [Signal::TERM, Signal::KILL] {
-            self.signal(signal);
-            if tokio::time::timeout(END_GRACE, self.child.wait()).await.is_ok() {
-                break;
-            }
-        }
-        // What it has started itself ends with it.
-        self.signal(Signal::KILL);
-        self.group = None;
-    }
-
-    fn signal(&self, signal: Signal) {
-        if let Some(group) = self.group {
-            let _ = kill_process_group(group, signal);
-        }
+    pub async fn stop(self) {
+        self.group.stop().await;
     }
 }
 
-impl Drop for Service {
-    fn drop(&mut self) {
-        self.signal(Signal::KILL);
-    }
-}
-
-#[expect(unsafe_code, reason = "pre_exec is the only way to run something between fork and exec")]
 fn command(program: &Program, database: &Target, secrets: &Secrets, address: &Address) -> Command {
     let app = &program.app;
     let mut command = Command::new(&program.path);
@@ -137,12 +110,6 @@ fn command(program: &Program, database: &Target, secrets: &Secrets, address: &Ad
     }
     if let Some(variable) = &app.port_env {
         command.env(variable, address.0.to_string());
-    }
-    // Its own group: Ctrl-C must reach it through us, and what it starts must end with it.
-    command.stdin(Stdio::null()).process_group(0).kill_on_drop(true);
-    // SAFETY: what is run there is one system call, as its own words say.
-    unsafe {
-        command.pre_exec(die_with_parent(Signal::TERM));
     }
     command
 }

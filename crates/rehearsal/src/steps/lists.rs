@@ -4,12 +4,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::answered::Answered;
 use super::as_before::AsBefore;
 use super::audit::Audit;
 use super::backup::Backup;
 use super::baseline::Baseline;
 use super::contract::Contract;
 use super::copy::EnterCopy;
+use super::hook::RunHook;
 use super::mark::Mark;
 use super::migrate::Migrate;
 use super::preflight::Preflight;
@@ -23,7 +25,10 @@ use super::under_traffic::UnderTraffic;
 use super::up_to_date::UpToDate;
 use super::verify::Verify;
 use super::watch::Watch;
+use crate::hooks::call::Call;
+use crate::hooks::hook::When;
 use crate::plan::Back;
+use crate::questions::answers::Answer;
 use crate::smoke::subject::Subject;
 
 type Steps = Vec<Box<dyn Step>>;
@@ -50,6 +55,36 @@ pub struct Rehearsal {
     pub contract: Option<(PathBuf, i64)>,
     /// Once more while clients read and write.
     pub traffic: bool,
+}
+
+/// What stands around a run on a target.
+#[derive(Default)]
+pub struct Surroundings {
+    /// What people answered.
+    pub answers: Vec<Answer>,
+    /// The hooks, in the order of the file.
+    pub hooks: Vec<Call>,
+}
+
+/// A run on a target with what stands around it. Hooks come before all else, so that those for the end have
+/// always something to put back.
+#[must_use]
+pub fn within(surroundings: Surroundings, steps: Steps) -> Steps {
+    let Surroundings { answers, hooks } = surroundings;
+    let hooks = |when: When| hooks.iter().filter(move |call| call.hook.when == when).cloned().map(run_hook);
+    let mut all: Steps = Vec::new();
+    if !answers.is_empty() {
+        all.push(Box::new(Answered { answers }));
+    }
+    all.extend(hooks(When::Before));
+    all.extend(steps);
+    all.extend(hooks(When::After));
+    all.extend(hooks(When::Always));
+    all
+}
+
+fn run_hook(call: Call) -> Box<dyn Step> {
+    Box::new(RunHook { call })
 }
 
 /// There, back, and there again, on whatever database comes before.

@@ -1,5 +1,6 @@
 //! What a run is made of: one file a step, and the ordered lists.
 
+pub mod answered;
 pub mod as_before;
 pub mod audit;
 pub mod backup;
@@ -9,6 +10,7 @@ mod clients;
 pub mod contract;
 pub mod copy;
 pub mod counted;
+pub mod hook;
 pub mod lists;
 pub mod mark;
 pub mod migrate;

@@ -14,7 +14,13 @@ pub trait Step: Send + Sync {
     fn name(&self) -> &'static str;
 
     /// What it does, as a short phrase.
-    fn title(&self) -> &'static str;
+    fn title(&self) -> &str;
+
+    /// Whether it is run although a step before it failed or the user interrupted the run: it puts back
+    /// what another one has changed.
+    fn always(&self) -> bool {
+        false
+    }
 
     /// Does it.
     ///

@@ -135,7 +135,7 @@ async fn code_of_a_later_release_is_suspected_when_an_earlier_one_is_rehearsed()
     let project = two_releases();
     let project = project.write("rehearsal.toml", &format!("{RELEASES}{REQUESTS}"));
     script(&project, "service.sh", "TABLE=persons");
-    let ended = project.run("rehearse --smoke --release one").await;
+    let ended = project.run("rehearse --smoke --release first").await;
     let (_, hint) = ended.must_exit(3).error();
     assert!(hint.contains("of a later release") && hint.contains("--app"), "{hint}");
 }

@@ -1,9 +1,13 @@
 //! Clients that run statements until they are stopped, and note how long each took.
+//!
+//! However quick the step is that they are there for: each of them has run every statement before it
+//! begins, and runs every one once more when it has ended.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use sqlx::AssertSqlSafe;
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -36,11 +40,20 @@ impl Clients {
         let statements: Arc<[Traffic]> = statements.into();
         let stop = CancellationToken::new();
         let mut work = JoinSet::new();
+        let (begun, mut all_have_begun) = mpsc::channel::<()>(1);
         for number in 0..config.clients.max(1) {
-            let session = cx.connect("traffic").await?;
-            let (statements, stop) = (Arc::clone(&statements), stop.clone());
-            work.spawn(client(session, statements, number, config.pause, stop));
+            let client = Client {
+                session: cx.connect("traffic").await?,
+                tallies: vec![Tally::default(); statements.len()],
+                statements: Arc::clone(&statements),
+                // Each begins elsewhere, so that they are not all at the same statement.
+                next: number * statements.len() / 2,
+            };
+            work.spawn(client.work(config.pause, begun.clone(), stop.clone()));
         }
+        drop(begun);
+        // Nobody sends anything: it ends when all of them have let go.
+        all_have_begun.recv().await;
         Ok(Self { statements, work, stop })
     }
 
@@ -63,42 +76,62 @@ impl Clients {
 
 /// One client: statement after statement, each as a prepared one, because that is how applications send
 /// them, and a plan that is kept over a migration may fail where a fresh one does not.
-async fn client(
-    mut session: Session,
+struct Client {
+    session: Session,
     statements: Arc<[Traffic]>,
-    number: usize,
-    pause: Duration,
-    stop: CancellationToken,
-) -> Vec<Tally> {
-    let mut tallies = vec![Tally::default(); statements.len()];
-    // Each begins elsewhere, so that they are not all at the same statement.
-    let mut next = number * statements.len() / 2;
-    while !stop.is_cancelled() {
-        let index = next % statements.len();
-        next += 1;
-        let began = Instant::now();
-        let query = sqlx::query(AssertSqlSafe(statements[index].sql.clone()));
-        let result = session.fetch_bound(query).await;
-        let tally = &mut tallies[index];
-        tally.took_us.push(u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX));
-        match result {
-            Ok(_) => {}
-            Err(Stopped::Interrupted) => break,
-            Err(Stopped::Unexpected(what)) => tally.failed(what),
-            Err(Stopped::Failed(error)) => {
-                tally.failed(server_words(&error));
-                if is_connection_lost(&error) {
-                    break;
-                }
+    tallies: Vec<Tally>,
+    next: usize,
+}
+
+impl Client {
+    async fn work(mut self, pause: Duration, begun: mpsc::Sender<()>, stop: CancellationToken) -> Vec<Tally> {
+        let mut goes_on = self.round().await;
+        drop(begun);
+        while goes_on && !stop.is_cancelled() {
+            goes_on = self.one().await;
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                () = stop.cancelled() => {}
             }
         }
-        tokio::select! {
-            () = tokio::time::sleep(pause) => {}
-            () = stop.cancelled() => {}
+        if goes_on {
+            self.round().await;
+        }
+        self.session.close().await;
+        self.tallies
+    }
+
+    /// Every statement once. Says whether there is any use in going on.
+    async fn round(&mut self) -> bool {
+        for _ in 0..self.statements.len() {
+            if !self.one().await {
+                return false;
+            }
+        }
+        true
+    }
+
+    async fn one(&mut self) -> bool {
+        let index = self.next % self.statements.len();
+        self.next += 1;
+        let began = Instant::now();
+        let query = sqlx::query(AssertSqlSafe(self.statements[index].sql.clone()));
+        let result = self.session.fetch_bound(query).await;
+        let tally = &mut self.tallies[index];
+        tally.took_us.push(u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX));
+        match result {
+            Ok(_) => true,
+            Err(Stopped::Interrupted) => false,
+            Err(Stopped::Unexpected(what)) => {
+                tally.failed(what);
+                true
+            }
+            Err(Stopped::Failed(error)) => {
+                tally.failed(server_words(&error));
+                !is_connection_lost(&error)
+            }
         }
     }
-    session.close().await;
-    tallies
 }
 
 impl Tally {

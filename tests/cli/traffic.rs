@@ -28,6 +28,10 @@ fn release(up: &str, down: &str) -> Project {
         .write("migrations/traffic/people.sql", OLD_CODE)
 }
 
+fn rename(from: &str, to: &str) -> String {
+    format!("ALTER TABLE people RENAME COLUMN {from} TO {to};")
+}
+
 fn step<'a>(record: &'a Value, name: &str) -> &'a Value {
     let steps = record["steps"].as_array().expect("steps");
     steps.iter().find(|step| step["name"] == name).unwrap_or_else(|| panic!("no step {name}: {record:#}"))
@@ -56,7 +60,7 @@ async fn clients_are_served_all_the_while() {
             "as-before done",
             "traffic done",
             "verify done",
-            "rollback done",
+            "traffic done",
             "migrate done",
             "verify done"
         ]
@@ -64,8 +68,46 @@ async fn clients_are_served_all_the_while() {
 }
 
 #[tokio::test]
+async fn the_way_back_serves_clients_as_well() {
+    let back = "ALTER TABLE people DROP COLUMN age;\nSELECT pg_sleep(1.2);";
+    let project = release("ALTER TABLE people ADD COLUMN age int;", back);
+    project.run("rehearse").await.must_exit(0);
+    let ended = project.run("rehearse --traffic").await;
+    ended.must_exit(3).must_say("was held for 1.");
+    let record = ended.record();
+    let steps = record["steps"].as_array().expect("steps");
+    let last = steps.last().expect("a step");
+    assert_eq!((&last["name"], &last["locks"][0]["direction"]), (&"traffic".into(), &"down".into()));
+}
+
+/// Behind the contract step the new code alone is at work; from the expand step down the old one is.
+#[tokio::test]
+async fn the_way_back_goes_in_the_parts_of_the_release() {
+    let new_code = "-- traffic: ages\n-- code: new\n-- since: 2\nSELECT age FROM people WHERE id = 7;\n\n\
+         -- traffic: names\n-- code: old\n-- since: 1\n-- until: 3\nSELECT name FROM people WHERE id = 7;\n";
+    let project = project()
+        .migration("1_people", PEOPLE, "DROP TABLE people;")
+        .migration("2_expand", "ALTER TABLE people ADD COLUMN age int;", "ALTER TABLE people DROP COLUMN age;")
+        .migration("3_contract", &rename("name", "full_name"), &rename("full_name", "name"))
+        .write("migrations/traffic/people.sql", new_code)
+        .write("rehearsal.toml", "[[releases]]\nname = 'A'\nafter = 1\nexpand = 2\nto = 3\n");
+    let ended = project.run("rehearse --release A --traffic").await;
+    let record = ended.record();
+    let steps = record["steps"].as_array().expect("steps");
+    let served: Vec<String> = steps
+        .iter()
+        .filter(|step| step["name"] == "traffic")
+        .flat_map(|step| {
+            let direction = step["statements"][0]["direction"].as_str().expect("a direction").to_owned();
+            let traffic = step["traffic"].as_array().expect("what clients ran").clone();
+            traffic.into_iter().map(move |done| format!("{direction} {}", done["name"].as_str().expect("a name")))
+        })
+        .collect();
+    assert_eq!(served, ["up names", "up ages", "down ages", "down names"], "{}", ended.text());
+}
+
+#[tokio::test]
 async fn what_breaks_the_code_of_before_is_found() {
-    let rename = |from, to| format!("ALTER TABLE people RENAME COLUMN {from} TO {to};");
     let project = release(&rename("name", "full_name"), &rename("full_name", "name"));
     project.run("rehearse").await.must_exit(0);
     let ended = project.run("rehearse --traffic").await;

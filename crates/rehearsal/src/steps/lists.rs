@@ -104,15 +104,18 @@ fn there_and_back(rehearsal: &Rehearsal) -> Steps {
     steps.push(Box::new(AsBefore));
     if *traffic {
         // Not the first time: what clients write cannot be compared with what was there.
-        let mut from = after;
-        for stop in stops {
-            let step = Box::new(Migrate { to: Some(stop.version) });
-            steps.push(Box::new(UnderTraffic { step, from, to: stop.version }));
-            from = stop.version;
+        let lower = std::iter::once(after).chain(stops.iter().map(|stop| stop.version));
+        let parts: Vec<(i64, i64)> = lower.zip(stops.iter().map(|stop| stop.version)).collect();
+        for &(lower, upper) in &parts {
+            let step = Box::new(Migrate { to: Some(upper) });
+            steps.push(Box::new(UnderTraffic { step, lower, upper }));
         }
         steps.push(Box::new(Verify));
-        // The way back must also take what was written since.
-        steps.push(Box::new(Rollback { back: Back::To(after) }));
+        // The way back takes what was written since, and serves whoever is at work in each of its parts.
+        for &(lower, upper) in parts.iter().rev() {
+            let step = Box::new(Rollback { back: Back::To(lower) });
+            steps.push(Box::new(UnderTraffic { step, lower, upper }));
+        }
     }
     steps.push(Box::new(Migrate { to }));
     steps.push(Box::new(Verify));

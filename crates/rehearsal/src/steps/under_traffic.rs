@@ -14,10 +14,10 @@ use crate::traffic::TrafficError;
 pub struct UnderTraffic {
     /// What is done meanwhile.
     pub step: Box<dyn Step>,
-    /// The version that it begins at.
-    pub from: i64,
-    /// The version that it ends at.
-    pub to: i64,
+    /// The version where it begins, or ends when it goes back.
+    pub lower: i64,
+    /// The version at its other end.
+    pub upper: i64,
 }
 
 #[async_trait]
@@ -31,13 +31,14 @@ impl Step for UnderTraffic {
     }
 
     async fn run(&self, cx: &mut Context) -> Result<StepReport> {
+        let Self { lower, upper, .. } = *self;
         let statements: Vec<_> =
-            cx.workspace.traffic.iter().filter(|traffic| traffic.works_over(self.from, self.to)).cloned().collect();
+            cx.workspace.traffic.iter().filter(|traffic| traffic.works_over(lower, upper)).cloned().collect();
         if statements.is_empty() {
             let report = self.step.run(cx).await?;
             let summary = format!(
-                "{}; no traffic file has a statement that works from version {} to {}",
-                report.summary, self.from, self.to
+                "{}; no traffic file has a statement that works from version {lower} to {upper}",
+                report.summary
             );
             return Ok(StepReport::warned(summary));
         }

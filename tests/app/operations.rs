@@ -71,6 +71,24 @@ async fn the_api_is_described_for_programs_and_people() {
     service.end().await;
 }
 
+/// Errors have one shape, also where no route is.
+#[tokio::test]
+async fn what_is_not_there_is_told_as_every_error() {
+    let database = Database::create().await;
+    let service = Service::start(&database).await;
+    let browser = service.browser();
+    let answer = browser.get("/nowhere").await;
+    assert_eq!(answer.status(), StatusCode::NOT_FOUND);
+    assert_eq!(body(answer).await, json!({ "error": "there is nothing at this address" }));
+    let answer = browser.request(Method::DELETE, "/health").send().await.expect("an answer");
+    assert_eq!(
+        (answer.status(), answer.headers()["allow"].clone()),
+        (StatusCode::METHOD_NOT_ALLOWED, "GET,HEAD".parse().expect("a value"))
+    );
+    assert_eq!(body(answer).await, json!({ "error": "this address does not take that method" }));
+    service.end().await;
+}
+
 /// Every `$ref` in a document.
 fn references(value: &Value, told: &mut impl FnMut(&str)) {
     match value {

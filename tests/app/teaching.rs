@@ -147,6 +147,9 @@ async fn only_administrators_decide() {
         assert_eq!(asked.send().await.expect("an answer").status(), StatusCode::UNAUTHORIZED, "{token}");
     }
     assert_eq!(browser.post(&path, json!({ "approve": true })).await.status(), StatusCode::UNAUTHORIZED);
+    let asked = browser.request(Method::GET, "/admin/teacher-applications");
+    let asked = asked.header("authorization", format!("bearer {ADMIN_TOKEN}"));
+    assert_eq!(asked.send().await.expect("an answer").status(), StatusCode::OK);
     service.end().await;
     // Where no token is set, none opens it: an empty one neither.
     let service = Service::start_with(&database, &[("APP_ADMIN_TOKEN", "")]).await;

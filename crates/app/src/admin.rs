@@ -21,7 +21,10 @@ where
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
         let state = AppState::from_ref(state);
         let header = parts.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
-        match (header.and_then(|value| value.strip_prefix("Bearer ")), &state.config.admin_token) {
+        // The scheme's case does not matter: RFC 9110, section 11.1.
+        let shown =
+            header.and_then(|value| value.split_once(' ')).filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
+        match (shown.map(|(_, token)| token), &state.config.admin_token) {
             (Some(shown), Some(token)) if token.is(shown) => Ok(Self),
             _ => Err(ApiError::NotAdmin),
         }

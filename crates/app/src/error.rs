@@ -60,6 +60,12 @@ pub enum ApiError {
     /// There is no such thing, or it is somebody else's; which of them stays unsaid.
     #[error("not found")]
     NotFound,
+    /// No route has this path.
+    #[error("there is nothing at this address")]
+    NoRoute,
+    /// The path is a route's, but not with this method.
+    #[error("this address does not take that method")]
+    NoMethod,
     /// What is asked for belongs to a racing profile, and the user has none yet.
     #[error("there is no profile yet: make one first")]
     NoProfile,
@@ -115,7 +121,8 @@ impl ApiError {
             | Self::ApplicationDecided => StatusCode::CONFLICT,
             Self::WrongCredentials | Self::NotLoggedIn | Self::NotAdmin => StatusCode::UNAUTHORIZED,
             Self::NotTeacher => StatusCode::FORBIDDEN,
-            Self::NotFound | Self::NoProfile => StatusCode::NOT_FOUND,
+            Self::NotFound | Self::NoRoute | Self::NoProfile => StatusCode::NOT_FOUND,
+            Self::NoMethod => StatusCode::METHOD_NOT_ALLOWED,
             Self::Busy => StatusCode::SERVICE_UNAVAILABLE,
             Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }

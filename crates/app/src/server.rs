@@ -17,7 +17,7 @@ use tower_http::{
 use tower_sessions::{Expiry, MemoryStore, SessionManagerLayer, cookie::time};
 use tracing::{Level, Span};
 
-use crate::{AppState, Config, routes};
+use crate::{AppState, Config, error::ApiError, routes};
 
 /// Longer than a connection and a statement may be waited for (see `state.rs`), so that who runs
 /// into those is told so; shorter than the 30 s after which usual proxies give up.
@@ -44,6 +44,8 @@ pub fn router(state: AppState) -> Router {
         TraceLayer::new_for_http().make_span_with(span).on_response(DefaultOnResponse::new().level(Level::INFO));
 
     routes::documented()
+        .fallback(async || ApiError::NoRoute)
+        .method_not_allowed_fallback(async || ApiError::NoMethod)
         .layer(sessions)
         .layer(DefaultBodyLimit::max(BODY_LIMIT_BYTES))
         .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, REQUEST_LIMIT))

@@ -3,7 +3,7 @@
 
 use anyhow::{Context, bail};
 use migrations::MIGRATIONS;
-use rehearsal::startup::{StartupOutcome, StartupPolicy};
+use rehearsal::startup::{RefusedFile, StartupOutcome, StartupPolicy};
 
 use crate::Config;
 
@@ -15,8 +15,8 @@ const NEEDED: i64 = 22;
 /// also when there was nothing to do: silence in a log could as well mean that nobody looked.
 ///
 /// # Errors
-/// When the database cannot be reached, a migration fails, or the policy refuses one that this code
-/// needs.
+/// When the database cannot be reached, a migration fails, or the policy leaves one pending that this
+/// code needs.
 pub async fn migrate(config: &Config) -> anyhow::Result<()> {
     let outcome = rehearsal::startup::migrate(config.database_url.expose(), &MIGRATIONS, config.migrate)
         .await
@@ -37,10 +37,13 @@ pub async fn migrate(config: &Config) -> anyhow::Result<()> {
     if !ahead.is_empty() {
         tracing::info!(?ahead, "the database knows later migrations than this service");
     }
-    match refused {
-        Some(refused) if refused.version <= NEEDED => {
-            bail!("this service needs version {NEEDED} of the schema, and does not apply all of it at start: {refused}")
-        }
-        _ => Ok(()),
-    }
+    let Some(version) = pending.first().filter(|version| **version <= NEEDED) else { return Ok(()) };
+    let why = refused.map_or_else(
+        || format!("version {version} is pending"),
+        |RefusedFile { place, reason, .. }| format!("not all of it is for a start: {place}: {reason}"),
+    );
+    bail!(
+        "this service needs version {NEEDED} of the schema, and {why}; \
+         run `cargo xtask migrate --target NAME --to {NEEDED}`"
+    )
 }

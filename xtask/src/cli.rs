@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use rehearsal::apply::Unsure;
+use rehearsal::backup::rows::Format;
 use rehearsal::providers::Choice;
 
 /// Rehearse a database migration on a copy, prove the way back, then run the very same steps for real.
@@ -128,6 +129,24 @@ fn answer(text: &str) -> Result<(String, bool), String> {
     }
 }
 
+/// `--format` of tables.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum TableFormat {
+    /// JSON lines: an object a row
+    Jsonl,
+    /// CSV with the columns' names
+    Csv,
+}
+
+impl From<TableFormat> for Format {
+    fn from(format: TableFormat) -> Self {
+        match format {
+            TableFormat::Jsonl => Self::Jsonl,
+            TableFormat::Csv => Self::Csv,
+        }
+    }
+}
+
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Run the whole release on a throwaway server: there, back, and there again
@@ -160,6 +179,13 @@ pub enum Command {
     },
     /// Make a backup; it counts only after it was restored and compared
     DbBackup {
+        /// No backup but single tables, as files for other programs: names with commas between, with
+        /// their schema or without; `*` stands for anything
+        #[arg(long, value_name = "TABLE", value_delimiter = ',')]
+        tables: Vec<String>,
+        /// How tables are written
+        #[arg(long, value_name = "FORMAT", requires = "tables", default_value = "jsonl")]
+        format: TableFormat,
         #[command(flatten)]
         sandbox: SandboxArgs,
     },

@@ -16,6 +16,8 @@ mod test;
 mod verify;
 mod watch;
 
+use rehearsal::backup::export::Wanted;
+
 use crate::cli::{Cli, Command};
 use crate::shell::Shell;
 
@@ -35,7 +37,10 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
             rehearse::run(shell, release.as_deref(), all, rows, traffic, &smoke, &sandbox).await
         }
         Command::Smoke { url, release } => smoke::run(shell, &url, release.as_deref()).await,
-        Command::DbBackup { sandbox } => db_backup::run(shell, &sandbox).await,
+        Command::DbBackup { tables, format, sandbox } => {
+            let wanted = Wanted { tables, format: format.into() };
+            db_backup::run(shell, wanted, &sandbox).await
+        }
         Command::Restore { backup, into } => restore::run(shell, backup, into).await,
         Command::Migrate { goal, unsure, answers } => migrate::run(shell.unsure(unsure), &goal, &answers).await,
         Command::MarkApplied { version, force, reason, sandbox } => {

@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::failure::BackupError;
 use super::manifest::{DUMP_FOLDER, FORMAT, Manifest, SequenceEntry, TableEntry};
+use super::partial::{self, Partial};
 use super::proof;
 use crate::context::Context;
 use crate::error::{Error, Result};
@@ -20,11 +21,7 @@ use crate::postgres::query::Stopped;
 use crate::postgres::sequences::{self, Sequences};
 use crate::postgres::session::Session;
 use crate::postgres::tools::{Invocation, Tools};
-use crate::process::{self, State};
 use crate::target::Target;
-
-/// Ends the name of a folder that is not a backup yet.
-const PARTIAL_SUFFIX: &str = ".partial";
 
 /// gzip level 1: level 6, pg_dump's default, costs several times the CPU and is hardly smaller.
 const COMPRESSED: &str = "--compress=1";
@@ -77,14 +74,14 @@ pub async fn make(cx: &mut Context) -> Result<(PathBuf, Manifest)> {
     std::fs::create_dir_all(&folder).map_err(Error::io("create", &folder))?;
     // pg_dump out of an image is given the same path, so it must be a whole one.
     let folder = folder.canonicalize().map_err(Error::io("find", &folder))?;
-    sweep_partial(&folder)?;
+    partial::sweep(&folder)?;
     let compression = look_for_room(&folder, source.bytes)?;
     let name = format!("{}-{}", crate::run::timestamp(), source.target.database().replace('/', "_"));
-    let partial = Partial::create(&folder, &name)?;
+    let under_way = Partial::create(&folder, &name)?;
 
     let began = Instant::now();
     let made_at = Utc::now();
-    let into = partial.path.join(DUMP_FOLDER);
+    let into = under_way.path.join(DUMP_FOLDER);
     let dumping = Dumping {
         tools: &tools,
         source: &source,
@@ -100,7 +97,7 @@ pub async fn make(cx: &mut Context) -> Result<(PathBuf, Manifest)> {
     let dump_ms = milliseconds(began);
 
     let began = Instant::now();
-    let proven = proof::prove(cx, &tools, &partial.path, &source).await?;
+    let proven = proof::prove(cx, &tools, &under_way.path, &source).await?;
     let proof_ms = milliseconds(began);
 
     let manifest = Manifest {
@@ -123,11 +120,11 @@ pub async fn make(cx: &mut Context) -> Result<(PathBuf, Manifest)> {
         proof: proven.proof,
     };
     // What it speaks of is on the disk before it is; only then does the folder get its name.
-    sync(&partial.path.join(DUMP_FOLDER))?;
-    manifest.write(&partial.path)?;
-    sync(&partial.path)?;
-    let finished = partial.finish()?;
-    sync(&folder)?;
+    partial::sync(&under_way.path.join(DUMP_FOLDER))?;
+    manifest.write(&under_way.path)?;
+    partial::sync(&under_way.path)?;
+    let finished = under_way.finish()?;
+    partial::sync(&folder)?;
     cx.events.emit(EventKind::Backup(BackupDone {
         path: finished.display().to_string(),
         bytes: manifest.bytes(),
@@ -137,11 +134,6 @@ pub async fn make(cx: &mut Context) -> Result<(PathBuf, Manifest)> {
         proof_ms,
     }));
     Ok((finished, manifest))
-}
-
-/// Puts a folder's entries on the disk; its files are there already.
-fn sync(folder: &Path) -> Result<()> {
-    std::fs::File::open(folder).and_then(|folder| folder.sync_all()).map_err(Error::io("write", folder))
 }
 
 fn table_entries(tables: Vec<(TableName, Fingerprint)>) -> Vec<TableEntry> {
@@ -285,82 +277,4 @@ fn look_for_room(folder: &Path, database: u64) -> Result<&'static str> {
         );
     }
     Ok(if free / PLAIN_ROOM > database { PLAIN } else { COMPRESSED })
-}
-
-/// What runs that were killed left behind. The folder may be shared: what belongs to a process of
-/// another machine is left alone.
-fn sweep_partial(folder: &Path) -> Result<()> {
-    for entry in std::fs::read_dir(folder).map_err(Error::io("read", folder))? {
-        let path = entry.map_err(Error::io("read", folder))?.path();
-        let partial = path.to_str().is_some_and(|path| path.ends_with(PARTIAL_SUFFIX));
-        if partial && is_abandoned(&owner_file(&path)) {
-            let _ = std::fs::remove_dir_all(&path);
-            let _ = std::fs::remove_file(owner_file(&path));
-        }
-    }
-    Ok(())
-}
-
-fn is_abandoned(owner: &Path) -> bool {
-    match std::fs::read_to_string(owner) {
-        Ok(owner) => process::state(&owner) == State::Gone,
-        // Whoever makes such a folder writes its owner first, and removes it last.
-        Err(error) => error.kind() == std::io::ErrorKind::NotFound,
-    }
-}
-
-/// Beside the folder and not in it: what is in it belongs to the backup.
-fn owner_file(partial: &Path) -> PathBuf {
-    let mut path = partial.as_os_str().to_owned();
-    path.push(".owner");
-    path.into()
-}
-
-/// A folder that becomes a backup, or nothing.
-struct Partial {
-    path: PathBuf,
-    becomes: PathBuf,
-    finished: bool,
-}
-
-impl Partial {
-    /// Takes the first name that is free: two backups may be made within one second, also by two
-    /// processes. Whoever makes the owner's file has the name.
-    fn create(folder: &Path, name: &str) -> Result<Self> {
-        let mut number = 1;
-        loop {
-            let name = if number == 1 { name.to_owned() } else { format!("{name}-{number}") };
-            let path = folder.join(format!("{name}{PARTIAL_SUFFIX}"));
-            let owner = owner_file(&path);
-            match std::fs::File::create_new(&owner) {
-                Ok(_) => {
-                    // From here on a drop cleans up.
-                    let partial = Self { path, becomes: folder.join(name), finished: false };
-                    if !partial.becomes.exists() {
-                        std::fs::write(&owner, process::identity()).map_err(Error::io("write", &owner))?;
-                        std::fs::create_dir(&partial.path).map_err(Error::io("create", &partial.path))?;
-                        return Ok(partial);
-                    }
-                }
-                Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
-                Err(error) => return Err(Error::io("write", &owner)(error)),
-            }
-            number += 1;
-        }
-    }
-
-    fn finish(mut self) -> Result<PathBuf> {
-        std::fs::rename(&self.path, &self.becomes).map_err(Error::io("create", &self.becomes))?;
-        self.finished = true;
-        Ok(self.becomes.clone())
-    }
-}
-
-impl Drop for Partial {
-    fn drop(&mut self) {
-        if !self.finished {
-            let _ = std::fs::remove_dir_all(&self.path);
-        }
-        let _ = std::fs::remove_file(owner_file(&self.path));
-    }
 }

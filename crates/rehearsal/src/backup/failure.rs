@@ -74,6 +74,22 @@ pub enum BackupError {
         /// The server's major.
         server: u32,
     },
+    /// No table of that name can be exported.
+    #[error("no table is called `{pattern}`")]
+    NoSuchTable {
+        /// What was asked for.
+        pattern: String,
+    },
+    /// A file does not hold as many rows as its table.
+    #[error("{written} rows of {table} were written, and the server counts {counted}")]
+    Miscounted {
+        /// The table.
+        table: String,
+        /// Rows of the file.
+        written: u64,
+        /// Rows of the table, in the same snapshot.
+        counted: i64,
+    },
     /// There is none.
     #[error("there is no backup of `{target}` in {}", folder.display())]
     Nothing {
@@ -89,8 +105,8 @@ impl BackupError {
     #[must_use]
     pub fn kind(&self) -> Kind {
         match self {
-            Self::NoRoom { .. } | Self::NotProven { .. } | Self::Wrong { .. } => Kind::Failed,
-            Self::Nothing { .. } | Self::Occupied { .. } => Kind::Usage,
+            Self::NoRoom { .. } | Self::NotProven { .. } | Self::Wrong { .. } | Self::Miscounted { .. } => Kind::Failed,
+            Self::Nothing { .. } | Self::Occupied { .. } | Self::NoSuchTable { .. } => Kind::Usage,
             _ => Kind::Refused,
         }
     }
@@ -110,6 +126,10 @@ impl BackupError {
             }
             Self::Missing { .. } => "create them on the server, then restore again".into(),
             Self::Older { .. } => "restore into a server of the same or a newer major version".into(),
+            Self::NoSuchTable { .. } => {
+                "name tables as the catalog writes them, with their schema or without; `*` stands for anything, views have no rows, and partitions are tables of their own".into()
+            }
+            Self::Miscounted { .. } => "nothing was kept; export again, and keep this record if it happens twice".into(),
             Self::Nothing { .. } => "make one with `cargo xtask db-backup`, or name its folder".into(),
         }
     }

@@ -63,6 +63,14 @@ const TABLES: &str = "\
       AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e') \
     ORDER BY 1, 2";
 
+/// Begins to read tables in one snapshot. Whatever changes how a value is written is pinned: the same value
+/// must give the same text.
+pub(crate) const BEGIN: &str = "\
+    BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL statement_timeout = 0; \
+    SET LOCAL TimeZone = 'UTC'; SET LOCAL DateStyle = 'ISO'; SET LOCAL IntervalStyle = 'postgres'; \
+    SET LOCAL extra_float_digits = 3; SET LOCAL bytea_output = 'hex'; SET LOCAL row_security = off; \
+    SET LOCAL search_path = ''";
+
 /// The user's tables: neither PostgreSQL's, nor an extension's, nor ours, nor sqlx's history.
 ///
 /// # Errors
@@ -91,12 +99,7 @@ async fn list(session: &mut Session, without_schema: Option<&str>, without_table
 /// # Errors
 /// The server's.
 pub async fn read_all(session: &mut Session, wanted: &Columns) -> Result<Contents> {
-    // Whatever changes how a value is written is pinned: the same value must give the same text.
-    let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL statement_timeout = 0; \
-                 SET LOCAL TimeZone = 'UTC'; SET LOCAL DateStyle = 'ISO'; SET LOCAL IntervalStyle = 'postgres'; \
-                 SET LOCAL extra_float_digits = 3; SET LOCAL bytea_output = 'hex'; SET LOCAL row_security = off; \
-                 SET LOCAL search_path = ''";
-    session.execute(begin).await.map_err(Stopped::doing("begin to read the tables"))?;
+    session.execute(BEGIN).await.map_err(Stopped::doing("begin to read the tables"))?;
     let present = all_tables(session).await?;
     let mut contents = Contents::new();
     for (table, columns) in wanted {
@@ -109,7 +112,11 @@ pub async fn read_all(session: &mut Session, wanted: &Columns) -> Result<Content
         let list = if list.is_empty() { String::new() } else { format!(" ({})", list.join(", ")) };
         let copy = format!("COPY {}{list} TO STDOUT", qualified(&table.schema, &table.name));
         let mut lines = Lines::default();
-        session.copy_out(&copy, |chunk| lines.feed(chunk)).await.map_err(Stopped::doing(format!("read {table}")))?;
+        let feed = |chunk: &[u8]| {
+            lines.feed(chunk);
+            Ok(())
+        };
+        session.copy_out(&copy, feed).await.map_err(Stopped::doing(format!("read {table}")))?;
         contents.insert(table.clone(), lines.fingerprint);
     }
     session.execute("COMMIT").await.map_err(Stopped::doing("end reading the tables"))?;

@@ -301,16 +301,20 @@ impl Session {
         self.stop.guard(work).await
     }
 
-    /// Streams `COPY … TO STDOUT` into `each`, chunk by chunk.
+    /// Streams `COPY … TO STDOUT` into `each`, chunk by chunk, until it has no use for more.
     ///
     /// # Errors
-    /// As [`Session::execute`].
-    pub async fn copy_out(&mut self, copy: &str, mut each: impl FnMut(&[u8]) + Send) -> Result<(), Stopped> {
+    /// As [`Session::execute`], and those of `each`; after one of them the session is of no more use.
+    pub async fn copy_out(
+        &mut self,
+        copy: &str,
+        mut each: impl FnMut(&[u8]) -> std::io::Result<()> + Send,
+    ) -> Result<(), Stopped> {
         let connection = &mut self.connection;
         let work = async {
             let mut stream: BoxStream<'_, _> = connection.copy_out_raw(copy).await?;
             while let Some(chunk) = stream.next().await {
-                each(&chunk?);
+                each(&chunk?).map_err(sqlx::Error::Io)?;
             }
             Ok(())
         };

@@ -11,6 +11,7 @@ use super::backup::Backup;
 use super::baseline::Baseline;
 use super::contract::Contract;
 use super::copy::EnterCopy;
+use super::export::Export;
 use super::hook::RunHook;
 use super::mark::Mark;
 use super::migrate::Migrate;
@@ -25,6 +26,7 @@ use super::under_traffic::UnderTraffic;
 use super::up_to_date::UpToDate;
 use super::verify::Verify;
 use super::watch::Watch;
+use crate::backup::export::Wanted;
 use crate::hooks::call::Call;
 use crate::hooks::hook::When;
 use crate::plan::Back;
@@ -156,6 +158,12 @@ pub fn smoke(service: &Arc<Subject>) -> Steps {
 #[must_use]
 pub fn backup() -> Steps {
     vec![Box::new(Backup)]
+}
+
+/// `db-backup --tables`
+#[must_use]
+pub fn export(wanted: Wanted) -> Steps {
+    vec![Box::new(Export { wanted })]
 }
 
 /// `migrate`

@@ -10,6 +10,7 @@ mod clients;
 pub mod contract;
 pub mod copy;
 pub mod counted;
+pub mod export;
 pub mod hook;
 pub mod lists;
 pub mod mark;

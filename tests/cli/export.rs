@@ -92,7 +92,8 @@ async fn csv_can_be_read_back() {
     let mut copy = connection.copy_in_raw("COPY again FROM STDIN (FORMAT csv, HEADER)").await.expect("it begins");
     copy.send(csv).await.expect("it is sent");
     assert_eq!(copy.finish().await.expect("it is read"), 303);
-    let difference = "SELECT count(*) FROM (SELECT (t.*)::text FROM again t EXCEPT ALL SELECT (t.*)::text FROM ONLY plain t) d";
+    let difference =
+        "SELECT count(*) FROM (SELECT (t.*)::text FROM again t EXCEPT ALL SELECT (t.*)::text FROM ONLY plain t) d";
     assert_eq!(database.value::<i64>(difference).await, 0);
 }
 

@@ -308,6 +308,7 @@ fn planned(
             }
         }
     }
+    notes.extend(script.notes.iter().map(|note| format!("{}:{note}", script.path.display())));
     if let Some(reason) = &script.unparsed {
         notes.push(format!(
             "{}: the parser does not understand it ({reason}), so it is sent whole",

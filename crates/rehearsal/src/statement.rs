@@ -4,14 +4,16 @@
 //! parser does not understand a file, the file is sent whole, as sqlx sends it, and that is said.
 
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 use squawk_syntax::ast::{AstNode, Stmt};
 use squawk_syntax::{SourceFile, SyntaxKind, SyntaxNode};
 
+use crate::apply::OwnLimits;
 use crate::batch_marker::{self, Marker};
-use crate::source::{Script, SourceError};
+use crate::head::Head;
+use crate::source::{Script, SourceError, without_mark};
 
 /// How a statement may be run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -101,6 +103,12 @@ impl std::fmt::Display for ClassLabel {
     }
 }
 
+/// See [`Statement::may_set`].
+const NEVER_SET: [&str; 12] = [
+    "ALTER", "ANALYZE", "COMMENT", "CREATE", "DELETE", "DROP", "GRANT", "INSERT", "MERGE", "REVOKE", "TRUNCATE",
+    "UPDATE",
+];
+
 /// One statement of a file.
 #[derive(Debug, Clone)]
 pub struct Statement {
@@ -117,6 +125,25 @@ pub struct Statement {
 }
 
 impl Statement {
+    /// Whether it may leave settings of the session changed behind it. Not those that only write tables or
+    /// definitions; of all others it is not known what they call.
+    #[must_use]
+    pub fn may_set(&self) -> bool {
+        !NEVER_SET.iter().any(|verb| self.begins(verb))
+    }
+
+    /// Whether it does nothing but change settings, so that it must be there again for those behind it when
+    /// a run is taken up.
+    #[must_use]
+    pub fn only_sets(&self) -> bool {
+        ["SET", "RESET"].iter().any(|verb| self.begins(verb))
+    }
+
+    fn begins(&self, verb: &str) -> bool {
+        let word = self.sql.split(|letter: char| !letter.is_ascii_alphabetic()).next().unwrap_or_default();
+        word.eq_ignore_ascii_case(verb)
+    }
+
     /// What the journal knows it by: SHA-256 of its text, hexadecimal.
     #[must_use]
     pub fn digest(&self) -> String {
@@ -148,13 +175,17 @@ pub struct Parsed {
     pub mode: Mode,
     /// The parser's first complaint, if the file is to be sent whole because of it.
     pub unparsed: Option<String>,
+    /// The limits that its head sets.
+    pub limits: OwnLimits,
+    /// What its author should know, with the line.
+    pub notes: Vec<String>,
 }
 
 impl Parsed {
     /// Line and column, both from 1, of a byte of the file.
     #[must_use]
     pub fn position(&self, offset: usize) -> (usize, usize) {
-        let before = &self.text[..floor_char_boundary(&self.text, offset)];
+        let before = without_mark(&self.text[..floor_char_boundary(&self.text, offset)]);
         let line = before.matches('\n').count() + 1;
         let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
         (line, column)
@@ -165,54 +196,93 @@ fn floor_char_boundary(text: &str, offset: usize) -> usize {
     (0..=offset.min(text.len())).rev().find(|&at| text.is_char_boundary(at)).unwrap_or(0)
 }
 
+/// How much of a file is given to the parser at once, in bytes. Its tree takes twenty times the text: 50 MB
+/// in one piece took 0.9 GB, and this many at a time take no more memory than the text itself does.
+const PIECE: usize = 1 << 20;
+
 /// Splits a script and puts each statement into its class.
 ///
 /// # Errors
-/// [`SourceError::Unsupported`] for what cannot be part of a migration: transaction control, and
-/// `COPY … FROM stdin` with its data in the file.
+/// [`SourceError::Unsupported`] for what cannot be part of a migration: transaction control, commands of
+/// psql, `COPY … FROM stdin` with its data in the file, a directive that is none.
 pub fn parse(script: &Script) -> Result<Parsed, SourceError> {
     let text = script.sql.clone();
-    let parsed = SourceFile::parse(&text);
-    let mut statements = Vec::new();
-    for statement in parsed.tree().stmts() {
-        if matches!(statement, Stmt::EmptyStmt(_)) {
-            continue;
-        }
-        let node = statement.syntax();
-        let Some(start) = first_token_start(node) else { continue };
-        let end = usize::from(node.text_range().end());
-        let sql = text[start..end].to_owned();
-        let line = line_of(&text, start);
-        refuse_unsupported(&statement, &script.path, line)?;
-        let class = classify(&statement, script, start)?;
-        statements.push(Statement { number: statements.len() + 1, offset: start, line, sql, class });
-    }
-    let unparsed = parsed.errors().first().map(|error| {
-        let offset = usize::from(error.range().start());
-        format!("line {}: {}", line_of(&text, offset), error.message())
-    });
-    if unparsed.is_some() {
+    let head = Head::read(script)?;
+    let (mut statements, unparsed) = split(script, &head.ends)?;
+    if let Some(reason) = &unparsed {
+        head.refuse_whole(script, reason)?;
         let class = if script.no_transaction {
             Class::NonTransactional(Action::Unknown { waits: false })
         } else {
             Class::Transactional
         };
-        statements = vec![Statement { number: 1, offset: 0, line: 1, sql: text.clone(), class }];
+        let offset = text.len() - without_mark(&text).len();
+        statements = vec![Statement { number: 1, offset, line: 1, sql: text[offset..].to_owned(), class }];
     }
     // A file without a statement has nothing that could stop half-way.
     let one_transaction = (!script.no_transaction || statements.is_empty())
         && statements.iter().all(|statement| statement.class == Class::Transactional);
-    Ok(Parsed {
-        path: script.path.clone(),
-        text,
-        statements,
-        mode: if one_transaction { Mode::OneTransaction } else { Mode::Stepwise },
-        unparsed,
-    })
+    let mode = if one_transaction { Mode::OneTransaction } else { Mode::Stepwise };
+    if mode == Mode::Stepwise {
+        head.refuse_stepwise(script)?;
+    }
+    Ok(Parsed { path: script.path.clone(), statements, mode, unparsed, limits: head.limits, notes: head.notes, text })
+}
+
+/// The statements, or the parser's first complaint. Piece after piece, each up to the end of a statement.
+/// Where such an end turns out to be none (in a body of SQL), the parser complains about a piece that is
+/// fine, so it is given more of the file until it does not, or there is no more.
+fn split(script: &Script, ends: &[usize]) -> Result<(Vec<Statement>, Option<String>), SourceError> {
+    let text = script.sql.as_str();
+    let (mut statements, mut lines) = (Vec::new(), Lines::new(text));
+    let (mut from, mut size) = (0, PIECE);
+    while from < text.len() {
+        let next = ends.partition_point(|end| *end < from.saturating_add(size));
+        let to = ends.get(next).copied().filter(|to| *to > from).unwrap_or(text.len());
+        let parsed = SourceFile::parse(&text[from..to]);
+        if let Some(error) = parsed.errors().first() {
+            if to < text.len() {
+                size = size.saturating_mul(2);
+                continue;
+            }
+            let line = lines.of(from + usize::from(error.range().start()));
+            return Ok((Vec::new(), Some(format!("line {line}: {}", error.message()))));
+        }
+        for statement in parsed.tree().stmts().filter(|statement| !matches!(statement, Stmt::EmptyStmt(_))) {
+            let node = statement.syntax();
+            let Some(start) = first_token_start(node) else { continue };
+            let sql = text[from + start..from + usize::from(node.text_range().end())].to_owned();
+            let line = lines.of(from + start);
+            let class = classify(&statement, script, from, start)?;
+            statements.push(Statement { number: statements.len() + 1, offset: from + start, line, sql, class });
+        }
+        (from, size) = (to, PIECE);
+    }
+    Ok((statements, None))
+}
+
+/// Lines of offsets that are asked for in ascending order: each byte of the text is counted once.
+struct Lines<'a> {
+    text: &'a [u8],
+    offset: usize,
+    line: usize,
+}
+
+impl<'a> Lines<'a> {
+    fn new(text: &'a str) -> Self {
+        Self { text: text.as_bytes(), offset: 0, line: 1 }
+    }
+
+    fn of(&mut self, offset: usize) -> usize {
+        let offset = offset.min(self.text.len()).max(self.offset);
+        self.line += memchr::memchr_iter(b'\n', &self.text[self.offset..offset]).count();
+        self.offset = offset;
+        self.line
+    }
 }
 
 fn line_of(text: &str, offset: usize) -> usize {
-    text.as_bytes()[..offset.min(text.len())].iter().filter(|&&byte| byte == b'\n').count() + 1
+    Lines::new(text).of(offset)
 }
 
 fn first_token_start(node: &SyntaxNode) -> Option<usize> {
@@ -226,21 +296,6 @@ fn is_trivia(kind: SyntaxKind) -> bool {
     matches!(kind, SyntaxKind::WHITESPACE | SyntaxKind::COMMENT)
 }
 
-fn refuse_unsupported(statement: &Stmt, path: &Path, line: usize) -> Result<(), SourceError> {
-    let (what, instead) = match statement {
-        Stmt::Begin(_) | Stmt::Commit(_) | Stmt::Rollback(_) | Stmt::PrepareTransaction(_) => (
-            "transaction control inside of a migration; sqlx would commit half of the file and then fail",
-            "remove it: a file is one transaction already, and with `-- no-transaction` each statement is one",
-        ),
-        Stmt::Copy(copy) if has_token(copy.syntax(), SyntaxKind::STDIN_KW) => (
-            "COPY … FROM stdin with its data in the file, which only psql can read",
-            "write the rows as INSERT statements",
-        ),
-        _ => return Ok(()),
-    };
-    Err(SourceError::Unsupported { path: path.into(), line, what: what.into(), instead: instead.into() })
-}
-
 fn whole_database(node: &SyntaxNode) -> bool {
     [SyntaxKind::SCHEMA_KW, SyntaxKind::DATABASE_KW, SyntaxKind::SYSTEM_KW].iter().any(|kind| has_token(node, *kind))
 }
@@ -249,10 +304,11 @@ fn has_token(node: &SyntaxNode, kind: SyntaxKind) -> bool {
     node.descendants_with_tokens().any(|element| element.kind() == kind)
 }
 
-fn classify(statement: &Stmt, script: &Script, start: usize) -> Result<Class, SourceError> {
+/// `from` is where the parsed piece begins in the file, `start` where the statement does in the piece.
+fn classify(statement: &Stmt, script: &Script, from: usize, start: usize) -> Result<Class, SourceError> {
     let marker = batch_marker::find(statement.syntax()).map_err(|misplaced| SourceError::Unsupported {
         path: script.path.clone(),
-        line: line_of(&script.sql, misplaced.offset),
+        line: line_of(&script.sql, from + misplaced.offset),
         what: misplaced.what,
         instead: misplaced.instead,
     })?;
@@ -294,7 +350,6 @@ fn classify_by_kind(statement: &Stmt, no_transaction: bool) -> Class {
         // without one.
         Stmt::Reindex(_) if concurrently() || whole_database(statement.syntax()) => repeatable(),
         Stmt::Cluster(cluster) if cluster.syntax().children().next().is_none() => repeatable(),
-        Stmt::Discard(discard) if has_token(discard.syntax(), SyntaxKind::ALL_KW) => repeatable(),
         // ALTER TABLE … DETACH PARTITION … CONCURRENTLY
         Stmt::AlterTable(_) if concurrently() => unknown(),
         // These may commit inside; in a file that asks for no transaction they must be able to.

@@ -8,9 +8,11 @@ pub mod instant;
 pub mod limits;
 pub mod one_transaction;
 mod outside;
+pub mod own_limits;
 pub mod retry;
 pub mod stepwise;
 
 pub use failure::StatementError;
 pub use file::Applier;
 pub use limits::{Limits, Unsure};
+pub use own_limits::OwnLimits;

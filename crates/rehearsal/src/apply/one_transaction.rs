@@ -96,6 +96,9 @@ async fn attempt<'a>(
             .during(&mut tries.blockers, session.execute(&statement.sql))
             .await
             .map_err(|stopped| Failure { statement: Some(statement), stopped })?;
+        if statement.may_set() {
+            session.execute(&tries.local_limits()).await.map_err(recording)?;
+        }
         let heard = session.heard();
         let figures = StatementDone {
             version: file.version,
@@ -115,6 +118,11 @@ async fn attempt<'a>(
     }
     applier.look_at_locks().await;
     let session = &mut *applier.session;
+    if file.script.statements.iter().any(Statement::may_set) {
+        // The history is found by the session's own search_path, and written by its own role.
+        session.restore().await.map_err(recording)?;
+        session.execute(&tries.local_limits()).await.map_err(recording)?;
+    }
     // A deferred constraint speaks up at the commit: the last statement is the nearest place.
     let committing = |stopped| Failure { statement: file.script.statements.last(), stopped };
     match file.direction {

@@ -97,6 +97,16 @@ impl Session {
         self.execute(&default_limits()).await.map(drop)
     }
 
+    /// Goes back to the settings and the role that the session began with, whatever a file has made of them.
+    ///
+    /// # Errors
+    /// As [`Session::execute`].
+    pub async fn restore(&mut self) -> Result<(), Stopped> {
+        // Another user takes the role along, so that goes first.
+        self.execute("RESET SESSION AUTHORIZATION; RESET ROLE; RESET ALL").await?;
+        if self.ears.is_some() { self.listen().await } else { Ok(()) }
+    }
+
     /// From now on, what the server says while it runs a statement is kept until [`Session::heard`].
     ///
     /// # Errors
@@ -104,7 +114,7 @@ impl Session {
     pub async fn listen(&mut self) -> Result<(), Stopped> {
         // A role or a database may have been told to be silent.
         self.execute("SET client_min_messages = notice").await?;
-        self.ears = Some(Ears::default());
+        self.ears.get_or_insert_default();
         Ok(())
     }
 

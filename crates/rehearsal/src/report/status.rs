@@ -192,6 +192,9 @@ pub fn write_plan(out: &mut impl Write, target: &str, plan: &Plan) -> io::Result
         };
         let resumes = if file.resumes { ", goes on where it stopped" } else { "" };
         writeln!(out, "  {} {} {} — {mode}{resumes}", file.direction.as_str(), file.version, file.description)?;
+        if !file.script.limits.is_empty() {
+            writeln!(out, "    limits of its own: {}", file.script.limits)?;
+        }
         for statement in &file.script.statements {
             writeln!(
                 out,

@@ -23,6 +23,7 @@ mod releases;
 mod repair;
 mod restore;
 mod roles;
+mod settings;
 mod smoke;
 mod startup;
 mod target;

@@ -312,7 +312,7 @@ async fn invalid_sql_is_shown_at_its_place_in_the_users_file() {
         ("syntax", "CREATE TABLE b (id int);\nCREATE TABEL c (id int);\n", "2_b.up.sql:2:8: "),
         ("duplicates", "INSERT INTO a VALUES (1), (1);\nCREATE UNIQUE INDEX ON a (id);\n", "2_b.up.sql:2:1: "),
         ("umlauts", "SELECT 'äöü€', nowhere;\n", "2_b.up.sql:1:16: "),
-        ("in_a_function", "DO $$ BEGIN\n  PERFORM 1/0;\nEND $$;\n", "2_b.up.sql:1:1: "),
+        ("in_a_function", "DO $$ BEGIN\n  PERFORM 1/0;\nEND $$;\n", "2_b.up.sql:2:3: "),
     ] {
         let database = Database::create().await;
         let project = one_table().migration("2_b", sql, "SELECT 1;").on(&database);

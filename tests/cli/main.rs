@@ -14,6 +14,7 @@ mod losses;
 mod mark_applied;
 mod mend;
 mod notices;
+mod places;
 mod pooler;
 mod questions;
 mod ready;

@@ -439,6 +439,9 @@ pub struct RunFinished {
 pub struct ErrorText {
     /// What happened.
     pub message: String,
+    /// The line of the user's file with a mark under the place, where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub excerpt: Option<String>,
     /// What to do.
     pub hint: Option<String>,
 }

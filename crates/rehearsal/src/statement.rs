@@ -190,6 +190,16 @@ impl Parsed {
         let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
         (line, column)
     }
+
+    /// The line that holds a byte of the file, without its end.
+    #[must_use]
+    pub fn line_at(&self, offset: usize) -> &str {
+        let at = floor_char_boundary(&self.text, offset);
+        let start = self.text[..at].rfind('\n').map_or(0, |end| end + 1);
+        let rest = &self.text[start..];
+        let line = rest.split('\n').next().unwrap_or(rest);
+        without_mark(line.strip_suffix('\r').unwrap_or(line))
+    }
 }
 
 fn floor_char_boundary(text: &str, offset: usize) -> usize {

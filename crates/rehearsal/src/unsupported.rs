@@ -14,10 +14,10 @@ const TRANSACTION: &[&[&str]] = &[
     &["ABORT"],
     &["ROLLBACK"],
     &["PREPARE", "TRANSACTION"],
-    &["SET", "TRANSACTION"],
-    &["SET", "LOCAL", "TRANSACTION"],
-    &["SET", "SESSION", "CHARACTERISTICS"],
 ];
+
+const CHARACTERISTICS: &[&[&str]] =
+    &[&["SET", "TRANSACTION"], &["SET", "LOCAL", "TRANSACTION"], &["SET", "SESSION", "CHARACTERISTICS"]];
 
 /// What is taken back to, and stays in the transaction.
 const TO_A_SAVEPOINT: &[&[&str]] =
@@ -62,6 +62,12 @@ pub(crate) fn objection(statement: &Rough<'_>) -> Option<Objection> {
         return Some((
             "transaction control inside of a migration; sqlx would commit half of the file and then fail".into(),
             "remove it: a file is one transaction already, and with `-- no-transaction` each statement is one",
+        ));
+    }
+    if any(statement, CHARACTERISTICS) {
+        return Some((
+            "the kind of transaction is set, which is the run's to choose".into(),
+            "remove it: a file runs as READ COMMITTED, and is tried again where others got in its way",
         ));
     }
     if statement.begins(&["DISCARD", "ALL"]) || statement.begins(&["DEALLOCATE", "ALL"]) {

@@ -10,6 +10,7 @@ pub mod one_transaction;
 mod outside;
 pub mod own_limits;
 pub mod retry;
+mod spot;
 pub mod stepwise;
 
 pub use failure::StatementError;

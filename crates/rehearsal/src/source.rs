@@ -28,7 +28,7 @@ pub struct Script {
     /// What sqlx records, of the up file.
     pub checksum: Checksum,
     /// Its statements, once somebody has asked for them.
-    pub(crate) parsed: Arc<OnceLock<Parsed>>,
+    pub(crate) parsed: Arc<OnceLock<Arc<Parsed>>>,
 }
 
 impl Script {
@@ -36,12 +36,12 @@ impl Script {
     ///
     /// # Errors
     /// As [`statement::parse`].
-    pub fn parsed(&self) -> Result<&Parsed, SourceError> {
+    pub fn parsed(&self) -> Result<&Arc<Parsed>, SourceError> {
         if let Some(parsed) = self.parsed.get() {
             return Ok(parsed);
         }
         let parsed = statement::parse(self)?;
-        Ok(self.parsed.get_or_init(|| parsed))
+        Ok(self.parsed.get_or_init(|| Arc::new(parsed)))
     }
 }
 

@@ -5,7 +5,7 @@ use std::ops::Range;
 use sqlx::postgres::{PgDatabaseError, PgErrorPosition};
 use squawk_lexer::{LiteralKind, TokenKind, tokenize};
 
-use crate::statement::{Parsed, Statement};
+use crate::statement::{Parsed, Statement, Together};
 
 /// How much of a line is shown, in characters. Lines of generated files have no end.
 const SHOWN: usize = 100;
@@ -23,6 +23,8 @@ pub(super) enum Sent<'a> {
     AsWritten,
     /// The statement with its batch marker replaced.
     Replaced { marker: &'a Range<usize>, by: &'a str },
+    /// The statement with others before and behind it.
+    Together(Together<'a>),
     /// A query of our own on its behalf.
     Ours,
 }
@@ -34,6 +36,10 @@ pub(super) fn offset(statement: &Statement, sent: Sent<'_>, error: &PgDatabaseEr
         (Some(PgErrorPosition::Original(position)), Sent::AsWritten) => Some(byte(&statement.sql, position)),
         (Some(PgErrorPosition::Original(position)), Sent::Replaced { marker, by }) => {
             Some(byte(&statement.sql, as_written(&statement.sql, marker, by, position)))
+        }
+        (Some(PgErrorPosition::Original(position)), Sent::Together(together)) => {
+            let first = together.statements.first()?.offset;
+            return Some(first + byte(together.sql, position));
         }
         // A query within the statement: of a function's body, or of a DO's.
         (Some(PgErrorPosition::Internal { position, query }), _) => {

@@ -70,6 +70,7 @@ pub(super) async fn run(applier: &mut Applier<'_>, file: &PlannedFile) -> Result
             retries: figures.retries,
             duration_ms: milliseconds(began),
             already_done: figures.already_done,
+            together: None,
         }));
         applier.tell_heard(file, statement, heard);
     }

@@ -196,6 +196,21 @@ impl Session {
         self.settle(alone, outcome).await
     }
 
+    /// Runs SQL text of several statements, and adds to `rows` how many each of them touched as it is done.
+    ///
+    /// # Errors
+    /// As [`Session::execute`]; `rows` then says how many were done before.
+    pub async fn execute_each(&mut self, sql: &str, rows: &mut Vec<u64>) -> Result<(), Stopped> {
+        let mut results = sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute_many(&mut self.connection);
+        let work = async {
+            while let Some(done) = results.next().await {
+                rows.push(done?.rows_affected());
+            }
+            Ok(())
+        };
+        self.stop.guard(heard_by(self.ears.as_ref(), work)).await
+    }
+
     /// Whether the next statement must be a transaction of its own.
     fn is_alone(&self) -> bool {
         self.stop.pooled && !self.reading

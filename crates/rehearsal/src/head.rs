@@ -96,6 +96,11 @@ impl Head {
         Ok(())
     }
 
+    /// Whether any of its comments asks for batches.
+    pub fn has_batches(&self) -> bool {
+        self.batch_marker.is_some()
+    }
+
     /// Refuses what cannot be looked after in a file that is sent whole.
     ///
     /// # Errors

@@ -56,7 +56,7 @@ impl Rough<'_> {
 
 /// Goes through a file and tells `each` of what it finds, with the line, from 1.
 pub(crate) fn walk<'a, E>(text: &'a str, mut each: impl FnMut(usize, Found<'a>) -> Result<(), E>) -> Result<(), E> {
-    let (mut offset, mut line, mut late) = (0, 1, false);
+    let (mut offset, mut late, mut lines) = (0, false, Lines::new(text));
     let mut open: Option<(usize, Open<'a>)> = None;
     for token in tokenize(text) {
         let end = offset + token.len as usize;
@@ -66,21 +66,21 @@ pub(crate) fn walk<'a, E>(text: &'a str, mut each: impl FnMut(usize, Found<'a>) 
             TokenKind::LineComment => {
                 let said = written.trim_start_matches('-').trim_start();
                 if let Some(text) = said.strip_prefix("rehearsal:") {
-                    each(line, Found::Directive { text: text.trim(), late })?;
+                    each(lines.of(offset), Found::Directive { text: text.trim(), late })?;
                 }
             }
             TokenKind::BlockComment { .. } => {
                 if written.trim_start_matches("/*").trim_start().starts_with("batch:") {
-                    each(line, Found::BatchMarker)?;
+                    each(lines.of(offset), Found::BatchMarker)?;
                 }
             }
             TokenKind::Unknown if written == "\\" => {
                 let rest = text[offset..].lines().next().unwrap_or_default();
-                each(line, Found::Command(rest.trim_end()))?;
+                each(lines.of(offset), Found::Command(rest.trim_end()))?;
             }
             kind => {
                 late = true;
-                let (_, statement) = open.get_or_insert_with(|| (line, Open::default()));
+                let (_, statement) = open.get_or_insert_with(|| (lines.of(offset), Open::default()));
                 if statement.take(kind, written)
                     && let Some((began, statement)) = open.take()
                     && statement.count > 0
@@ -89,7 +89,6 @@ pub(crate) fn walk<'a, E>(text: &'a str, mut each: impl FnMut(usize, Found<'a>) 
                 }
             }
         }
-        line += newlines(written);
         offset = end;
     }
     match open.take() {
@@ -98,8 +97,25 @@ pub(crate) fn walk<'a, E>(text: &'a str, mut each: impl FnMut(usize, Found<'a>) 
     }
 }
 
-fn newlines(text: &str) -> usize {
-    memchr::memchr_iter(b'\n', text.as_bytes()).count()
+/// Lines of offsets that are asked for in ascending order: each byte of the text is counted once.
+pub(crate) struct Lines<'a> {
+    text: &'a [u8],
+    offset: usize,
+    line: usize,
+}
+
+impl<'a> Lines<'a> {
+    pub fn new(text: &'a str) -> Self {
+        Self { text: text.as_bytes(), offset: 0, line: 1 }
+    }
+
+    /// The line of a byte, from 1.
+    pub fn of(&mut self, offset: usize) -> usize {
+        let offset = offset.min(self.text.len()).max(self.offset);
+        self.line += memchr::memchr_iter(b'\n', &self.text[self.offset..offset]).count();
+        self.offset = offset;
+        self.line
+    }
 }
 
 /// A statement that is being read.

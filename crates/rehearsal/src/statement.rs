@@ -13,6 +13,7 @@ use squawk_syntax::{SourceFile, SyntaxKind, SyntaxNode};
 use crate::apply::OwnLimits;
 use crate::batch_marker::{self, Marker};
 use crate::head::Head;
+use crate::outline::Lines;
 use crate::source::{Script, SourceError, without_mark};
 
 /// How a statement may be run.
@@ -272,7 +273,7 @@ const PIECE: usize = 1 << 20;
 pub fn parse(script: &Script) -> Result<Parsed, SourceError> {
     let text = script.sql.clone();
     let head = Head::read(script)?;
-    let (mut statements, unparsed) = split(script, &head.ends)?;
+    let (mut statements, unparsed) = split(script, &head)?;
     if let Some(reason) = &unparsed {
         head.refuse_whole(script, reason)?;
         let class = if script.no_transaction {
@@ -296,13 +297,13 @@ pub fn parse(script: &Script) -> Result<Parsed, SourceError> {
 /// The statements, or the parser's first complaint. Piece after piece, each up to the end of a statement.
 /// Where such an end turns out to be none (in a body of SQL), the parser complains about a piece that is
 /// fine, so it is given more of the file until it does not, or there is no more.
-fn split(script: &Script, ends: &[usize]) -> Result<(Vec<Statement>, Option<String>), SourceError> {
+fn split(script: &Script, head: &Head) -> Result<(Vec<Statement>, Option<String>), SourceError> {
     let text = script.sql.as_str();
     let (mut statements, mut lines) = (Vec::new(), Lines::new(text));
     let (mut from, mut size) = (0, PIECE);
     while from < text.len() {
-        let next = ends.partition_point(|end| *end < from.saturating_add(size));
-        let to = ends.get(next).copied().filter(|to| *to > from).unwrap_or(text.len());
+        let next = head.ends.partition_point(|end| *end < from.saturating_add(size));
+        let to = head.ends.get(next).copied().filter(|to| *to > from).unwrap_or(text.len());
         let parsed = SourceFile::parse(&text[from..to]);
         if let Some(error) = parsed.errors().first() {
             if to < text.len() {
@@ -317,32 +318,15 @@ fn split(script: &Script, ends: &[usize]) -> Result<(Vec<Statement>, Option<Stri
             let Some(start) = first_token_start(node) else { continue };
             let sql = text[from + start..from + usize::from(node.text_range().end())].to_owned();
             let line = lines.of(from + start);
-            let class = classify(&statement, script, from, start)?;
+            let class = match head.has_batches() {
+                true => classify(&statement, script, from, start)?,
+                false => classify_by_kind(&statement, script.no_transaction),
+            };
             statements.push(Statement { number: statements.len() + 1, offset: from + start, line, sql, class });
         }
         (from, size) = (to, PIECE);
     }
     Ok((statements, None))
-}
-
-/// Lines of offsets that are asked for in ascending order: each byte of the text is counted once.
-struct Lines<'a> {
-    text: &'a [u8],
-    offset: usize,
-    line: usize,
-}
-
-impl<'a> Lines<'a> {
-    fn new(text: &'a str) -> Self {
-        Self { text: text.as_bytes(), offset: 0, line: 1 }
-    }
-
-    fn of(&mut self, offset: usize) -> usize {
-        let offset = offset.min(self.text.len()).max(self.offset);
-        self.line += memchr::memchr_iter(b'\n', &self.text[self.offset..offset]).count();
-        self.offset = offset;
-        self.line
-    }
 }
 
 fn line_of(text: &str, offset: usize) -> usize {

@@ -273,7 +273,7 @@ const PIECE: usize = 1 << 20;
 pub fn parse(script: &Script) -> Result<Parsed, SourceError> {
     let text = script.sql.clone();
     let head = Head::read(script)?;
-    let (mut statements, unparsed) = split(script, &head)?;
+    let (mut statements, unparsed) = split(script, &head, PIECE)?;
     if let Some(reason) = &unparsed {
         head.refuse_whole(script, reason)?;
         let class = if script.no_transaction {
@@ -294,13 +294,13 @@ pub fn parse(script: &Script) -> Result<Parsed, SourceError> {
     Ok(Parsed { path: script.path.clone(), statements, mode, unparsed, limits: head.limits, notes: head.notes, text })
 }
 
-/// The statements, or the parser's first complaint. Piece after piece, each up to the end of a statement.
+/// The statements, or the parser's first complaint. Piece after piece of about so many bytes, each up to the end of a statement.
 /// Where such an end turns out to be none (in a body of SQL), the parser complains about a piece that is
 /// fine, so it is given more of the file until it does not, or there is no more.
-fn split(script: &Script, head: &Head) -> Result<(Vec<Statement>, Option<String>), SourceError> {
+fn split(script: &Script, head: &Head, piece: usize) -> Result<(Vec<Statement>, Option<String>), SourceError> {
     let text = script.sql.as_str();
     let (mut statements, mut lines) = (Vec::new(), Lines::new(text));
-    let (mut from, mut size) = (0, PIECE);
+    let (mut from, mut size) = (0, piece);
     while from < text.len() {
         let next = head.ends.partition_point(|end| *end < from.saturating_add(size));
         let to = head.ends.get(next).copied().filter(|to| *to > from).unwrap_or(text.len());
@@ -324,7 +324,7 @@ fn split(script: &Script, head: &Head) -> Result<(Vec<Statement>, Option<String>
             };
             statements.push(Statement { number: statements.len() + 1, offset: from + start, line, sql, class });
         }
-        (from, size) = (to, PIECE);
+        (from, size) = (to, piece);
     }
     Ok((statements, None))
 }
@@ -409,12 +409,22 @@ fn classify_by_kind(statement: &Stmt, no_transaction: bool) -> Class {
 /// The statement's first words, for a line of a table: blanks folded, at most `most` characters.
 #[must_use]
 pub fn summary(sql: &str, most: usize) -> String {
-    let folded = sql
+    let words = sql
         .lines()
         .map(|line| line.split_once("--").map_or(line, |(before, _)| before))
-        .flat_map(str::split_whitespace)
-        .collect::<Vec<_>>()
-        .join(" ");
+        .flat_map(str::split_whitespace);
+    let (mut folded, mut length) = (String::new(), 0);
+    for word in words {
+        if !folded.is_empty() {
+            folded.push(' ');
+        }
+        folded.push_str(word);
+        length += word.chars().count() + 1;
+        // The rest may be as long as a table; one word more than what is shown tells that it is cut.
+        if length > 2 * most {
+            break;
+        }
+    }
     let folded = folded.trim_end_matches(';');
     if folded.chars().count() <= most {
         return folded.to_owned();
@@ -428,6 +438,39 @@ pub fn summary(sql: &str, most: usize) -> String {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    /// Statements that hold what ends others.
+    const STATEMENTS: &[&str] = &[
+        "SELECT 1",
+        "select ';', E'\\';', '\\', $$;$$",
+        "SELECT $tag$ ; $$ ; $tagg$ ; '\n$tag$",
+        "DO $do$\nBEGIN\n  PERFORM $q$;$q$;\r\n  -- it's; \n  COMMIT;\nEND;\n$do$",
+        "CREATE FUNCTION f(a int DEFAULT 1) RETURNS int LANGUAGE sql BEGIN ATOMIC\n SELECT 1;\n SELECT CASE WHEN true THEN 2 END;\nEND",
+        "CREATE PROCEDURE p() BEGIN ATOMIC INSERT INTO t VALUES (';'); END",
+        "CREATE FUNCTION g() RETURNS text LANGUAGE sql RETURN 'a;b'",
+        "CREATE RULE r AS ON INSERT TO t DO ALSO (DELETE FROM u; DELETE FROM v)",
+        "INSERT INTO \"a;b\"\"c\" VALUES (E'it\\'s;', U&'\\0441;', B'01', X'1F', 'ä\n''ö;''')",
+        "UPDATE t SET \"ключ;\" = '日本;' /* a; /* b; */ ' */ WHERE x -- ;'\n = 1",
+        "CREATE TABLE t (\r\n  a int, -- a;\r\n  b text DEFAULT 'x;'\r\n)",
+        "SELECT a[1:2], b::text, $1, 1.5e3, a->>'k;', 'a'\n'b'",
+    ];
+
+    const ENDS: &[&str] = &[";", " ;", "\n;", " /* ; */;", " -- ;\r\n;"];
+
+    /// What may stand between statements.
+    fn gap() -> impl Strategy<Value = String> {
+        let piece = prop::sample::select(vec![
+            " ",
+            "\n",
+            "\r\n",
+            "\t",
+            "-- it's; a $$ comment\n",
+            "/* /* ' ; */ $$ */",
+            "-- ä €\r\n",
+            ";",
+        ]);
+        prop::collection::vec(piece, 0..5).prop_map(|pieces| format!("\n{}", pieces.concat()))
+    }
 
     fn script(sql: &str) -> Script {
         Script {
@@ -516,6 +559,48 @@ mod tests {
                     prop_assert_eq!(&text[statement.offset..statement.offset + statement.sql.len()], statement.sql.as_str());
                 }
             }
+        }
+
+        /// What stands between statements and the statements themselves are the file, each at its line.
+        #[test]
+        fn nothing_is_lost_or_split_or_joined(
+            pieces in prop::collection::vec((gap(), prop::sample::select(STATEMENTS), prop::sample::select(ENDS)), 0..24),
+            mark in any::<bool>(),
+            last in gap(),
+        ) {
+            let mut text = if mark { "\u{feff}".to_owned() } else { String::new() };
+            let mut expected = Vec::new();
+            for (gap, statement, end) in &pieces {
+                text.push_str(gap);
+                let line = text.matches('\n').count() + 1;
+                expected.push((text.len(), line, format!("{statement}{end}")));
+                text.push_str(statement);
+                text.push_str(end);
+            }
+            text.push_str(&last);
+            let parsed = parse(&script(&text)).expect("parses");
+            prop_assert_eq!(&parsed.unparsed, &None, "{}", text);
+            let found: Vec<_> = parsed.statements.iter().map(|s| (s.offset, s.line, s.sql.clone())).collect();
+            prop_assert_eq!(found, expected);
+        }
+
+        /// A large file is parsed in pieces, and they give what the whole would.
+        #[test]
+        fn pieces_give_what_the_whole_gives(
+            statements in prop::collection::vec(prop::sample::select(STATEMENTS), 1..40),
+            size in 1_usize..200,
+        ) {
+            let text = statements.iter().map(|statement| format!("{statement};\n")).collect::<String>();
+            let script = script(&text);
+            let head = Head::read(&script).expect("reads");
+            let (whole, _) = split(&script, &head, text.len()).expect("splits");
+            let (pieces, unparsed) = split(&script, &head, size).expect("splits");
+            prop_assert_eq!(unparsed, None);
+            let told = |statements: &[Statement]| {
+                statements.iter().map(|s| (s.number, s.offset, s.line, s.sql.clone())).collect::<Vec<_>>()
+            };
+            prop_assert_eq!(whole.len(), statements.len());
+            prop_assert_eq!(told(&pieces), told(&whole));
         }
 
         #[test]

@@ -201,7 +201,8 @@ impl Ended {
         let lines: Vec<&str> = text.lines().collect();
         let found: Vec<usize> = (0..lines.len()).filter(|&index| lines[index].starts_with("error: ")).collect();
         let [at] = found[..] else { panic!("`{}` has {} error lines:\n{text}", self.words, found.len()) };
-        let hint = lines.get(at + 1).and_then(|line| line.trim().strip_prefix("what to do: "));
+        // The place in the user's file may stand in between.
+        let hint = lines[at + 1..].iter().find_map(|line| line.trim().strip_prefix("what to do: "));
         let hint = hint.unwrap_or_else(|| panic!("`{}` does not say what to do:\n{text}", self.words));
         (lines[at].trim_start_matches("error: ").to_owned(), hint.to_owned())
     }

@@ -47,8 +47,10 @@ impl Shell {
                 "run the command in a folder that is there",
             )
         })?;
-        let config =
+        let mut config =
             Config::load(std::path::Path::new("."), common.config.as_deref()).map_err(rehearsal::Error::from)?;
+        // Of the target that is meant; a rehearsal of a target has its limits.
+        config.limits = config.limits_of(common.target.as_deref().unwrap_or(&config.default_target));
         let environment = machine::environment(&config);
         let cancel = CancellationToken::new();
         cancel_on_signal(cancel.clone());

@@ -7,7 +7,7 @@ use std::time::Duration;
 use regex::RegexSet;
 use serde::Deserialize;
 
-use crate::apply::Limits;
+use crate::apply::{Limits, OwnLimits};
 use crate::hooks::hook::{self, Hook};
 use crate::occasion::Known;
 use crate::postgres::history::DEFAULT_TABLE;
@@ -105,6 +105,8 @@ pub struct TargetConfig {
     pub protected: bool,
     /// What its database is known by: anything else behind the URL is refused.
     pub identity: Option<Identity>,
+    /// Limits of its own.
+    pub limits: OwnLimits,
 }
 
 /// `[traffic]`
@@ -330,7 +332,7 @@ impl Config {
             let reason = at_line(&text, |lines| lines.questions.get(index), &reason);
             return Err(ConfigError::Malformed { path, reason });
         }
-        if let Some(reason) = config.app.complaint().or_else(|| config.limits.complaint()) {
+        if let Some(reason) = config.app.complaint().or_else(|| config.limits_complaint()) {
             return Err(ConfigError::Malformed { path, reason });
         }
         if let Some(table) = sqlx_history_table(root)? {
@@ -417,6 +419,21 @@ impl Config {
             }
         });
         Ok((variable, settings))
+    }
+
+    /// The limits of a target: its own over those of `[limits]`.
+    #[must_use]
+    pub fn limits_of(&self, target: &str) -> Limits {
+        self.targets.get(target).map_or_else(|| self.limits.clone(), |settings| settings.limits.over(&self.limits))
+    }
+
+    fn limits_complaint(&self) -> Option<String> {
+        let of_all = self.limits.complaint().map(|complaint| format!("limits.{complaint}"));
+        of_all.or_else(|| {
+            self.targets
+                .keys()
+                .find_map(|name| Some(format!("targets.{name}.limits.{}", self.limits_of(name).complaint()?)))
+        })
     }
 }
 

@@ -169,6 +169,15 @@ impl Error {
         }
     }
 
+    /// What is to be seen at the place in the user's file, in lines of its own.
+    #[must_use]
+    pub fn excerpt(&self) -> Option<&str> {
+        match self {
+            Self::Statement(error) => error.excerpt.as_deref(),
+            _ => None,
+        }
+    }
+
     /// What to do next, as one line.
     #[must_use]
     pub fn hint(&self) -> Option<String> {

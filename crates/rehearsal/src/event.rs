@@ -214,6 +214,9 @@ pub struct StatementDone {
     pub duration_ms: u64,
     /// It had been done by an earlier run, and was passed over.
     pub already_done: bool,
+    /// How many statements were sent together with it, if there were others; rows and time are of all of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub together: Option<usize>,
 }
 
 /// See [`EventKind::Notice`].
@@ -439,6 +442,9 @@ pub struct RunFinished {
 pub struct ErrorText {
     /// What happened.
     pub message: String,
+    /// The line of the user's file with a mark under the place, where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub excerpt: Option<String>,
     /// What to do.
     pub hint: Option<String>,
 }

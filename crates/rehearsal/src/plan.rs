@@ -4,6 +4,7 @@
 //! makes a [`Plan`], so whatever runs has been checked.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use crate::error::Kind;
 use crate::postgres::history::{Applied, History};
@@ -47,7 +48,7 @@ pub struct PlannedFile {
     /// There or back.
     pub direction: Direction,
     /// Its statements.
-    pub script: Parsed,
+    pub script: Arc<Parsed>,
     /// An earlier run stopped in it; this one goes on.
     pub resumes: bool,
 }
@@ -297,17 +298,18 @@ fn planned(
         Direction::Up => &migration.up,
         Direction::Down => migration.down.as_ref().ok_or(Refusal::NoDown { version: migration.version })?,
     };
-    let mut script = source.parsed()?.clone();
+    let mut script = Arc::clone(source.parsed()?);
     if let Some(unfinished) = unfinished {
         // Its history row is there: only statement by statement can it be taken up.
-        script.mode = Mode::Stepwise;
+        Arc::make_mut(&mut script).mode = Mode::Stepwise;
         for (number, digest) in &unfinished.fixed {
             let there = script.statements.get(number.wrapping_sub(1)).map(Statement::digest);
             if there.as_ref() != Some(digest) {
-                return Err(Refusal::DoneStatementChanged { path: script.path, statement: *number });
+                return Err(Refusal::DoneStatementChanged { path: script.path.clone(), statement: *number });
             }
         }
     }
+    notes.extend(script.notes.iter().map(|note| format!("{}:{note}", script.path.display())));
     if let Some(reason) = &script.unparsed {
         notes.push(format!(
             "{}: the parser does not understand it ({reason}), so it is sent whole",

@@ -81,7 +81,11 @@ pub async fn run(command: &Command, cx: &mut Context) -> Result<()> {
         },
         exit_code: error.map_or(Kind::EXIT_DONE, |error| error.kind().exit_code()),
         duration_ms: milliseconds(began),
-        error: error.map(|error| ErrorText { message: error.to_string(), hint: error.hint() }),
+        error: error.map(|error| ErrorText {
+            message: error.to_string(),
+            excerpt: error.excerpt().map(str::to_owned),
+            hint: error.hint(),
+        }),
         next: kept.or_else(|| if error.is_none() { command.next.clone() } else { command.retry.clone() }),
     }));
     outcome.map(drop)

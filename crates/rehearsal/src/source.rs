@@ -10,6 +10,9 @@ use sqlx::migrate::{Migration as SqlxMigration, MigrationType, Migrator, Resolve
 use crate::error::Kind;
 use crate::statement::{self, Parsed};
 
+/// What a file opens with whose statements each are a transaction of their own.
+const NO_TRANSACTION: &str = "-- no-transaction";
+
 /// The SHA-384 that sqlx keeps in `_sqlx_migrations.checksum`.
 pub type Checksum = Vec<u8>;
 
@@ -25,7 +28,7 @@ pub struct Script {
     /// What sqlx records, of the up file.
     pub checksum: Checksum,
     /// Its statements, once somebody has asked for them.
-    pub(crate) parsed: Arc<OnceLock<Parsed>>,
+    pub(crate) parsed: Arc<OnceLock<Arc<Parsed>>>,
 }
 
 impl Script {
@@ -33,12 +36,12 @@ impl Script {
     ///
     /// # Errors
     /// As [`statement::parse`].
-    pub fn parsed(&self) -> Result<&Parsed, SourceError> {
+    pub fn parsed(&self) -> Result<&Arc<Parsed>, SourceError> {
         if let Some(parsed) = self.parsed.get() {
             return Ok(parsed);
         }
         let parsed = statement::parse(self)?;
-        Ok(self.parsed.get_or_init(|| parsed))
+        Ok(self.parsed.get_or_init(|| Arc::new(parsed)))
     }
 }
 
@@ -192,7 +195,8 @@ impl MigrationSet {
             let script = Script {
                 path,
                 sql: migration.sql.as_str().to_owned(),
-                no_transaction: migration.no_tx,
+                // As sqlx tells it, but for a byte order mark, behind which it does not look.
+                no_transaction: migration.no_tx || without_mark(migration.sql.as_str()).starts_with(NO_TRANSACTION),
                 checksum: migration.checksum.to_vec(),
                 parsed: Arc::default(),
             };
@@ -249,6 +253,11 @@ impl MigrationSet {
     pub fn ignored_files(&self) -> &[PathBuf] {
         &self.ignored_files
     }
+}
+
+/// A file's text without the byte order mark that some editors put before it. The server takes it for SQL.
+pub(crate) fn without_mark(text: &str) -> &str {
+    text.strip_prefix('\u{feff}').unwrap_or(text)
 }
 
 /// sqlx's checksum of a migration's text.

@@ -4,14 +4,17 @@
 //! parser does not understand a file, the file is sent whole, as sqlx sends it, and that is said.
 
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 use squawk_syntax::ast::{AstNode, Stmt};
 use squawk_syntax::{SourceFile, SyntaxKind, SyntaxNode};
 
+use crate::apply::OwnLimits;
 use crate::batch_marker::{self, Marker};
-use crate::source::{Script, SourceError};
+use crate::head::Head;
+use crate::outline::Lines;
+use crate::source::{Script, SourceError, without_mark};
 
 /// How a statement may be run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -101,6 +104,12 @@ impl std::fmt::Display for ClassLabel {
     }
 }
 
+/// See [`Statement::may_set`].
+const NEVER_SET: [&str; 12] = [
+    "ALTER", "ANALYZE", "COMMENT", "CREATE", "DELETE", "DROP", "GRANT", "INSERT", "MERGE", "REVOKE", "TRUNCATE",
+    "UPDATE",
+];
+
 /// One statement of a file.
 #[derive(Debug, Clone)]
 pub struct Statement {
@@ -117,6 +126,29 @@ pub struct Statement {
 }
 
 impl Statement {
+    /// Whether it may leave settings of the session changed behind it. Not those that only write tables or
+    /// definitions; of all others it is not known what they call.
+    #[must_use]
+    pub fn may_set(&self) -> bool {
+        !NEVER_SET.iter().any(|verb| self.begins(verb))
+    }
+
+    /// Whether it does nothing but change settings, so that it must be there again for those behind it when
+    /// a run is taken up.
+    #[must_use]
+    pub fn only_sets(&self) -> bool {
+        ["SET", "RESET"].iter().any(|verb| self.begins(verb))
+    }
+
+    fn is_insert(&self) -> bool {
+        self.class == Class::Transactional && self.begins("INSERT")
+    }
+
+    fn begins(&self, verb: &str) -> bool {
+        let word = self.sql.split(|letter: char| !letter.is_ascii_alphabetic()).next().unwrap_or_default();
+        word.eq_ignore_ascii_case(verb)
+    }
+
     /// What the journal knows it by: SHA-256 of its text, hexadecimal.
     #[must_use]
     pub fn digest(&self) -> String {
@@ -148,16 +180,80 @@ pub struct Parsed {
     pub mode: Mode,
     /// The parser's first complaint, if the file is to be sent whole because of it.
     pub unparsed: Option<String>,
+    /// The limits that its head sets.
+    pub limits: OwnLimits,
+    /// What its author should know, with the line.
+    pub notes: Vec<String>,
 }
 
 impl Parsed {
     /// Line and column, both from 1, of a byte of the file.
     #[must_use]
     pub fn position(&self, offset: usize) -> (usize, usize) {
-        let before = &self.text[..floor_char_boundary(&self.text, offset)];
+        let before = without_mark(&self.text[..floor_char_boundary(&self.text, offset)]);
         let line = before.matches('\n').count() + 1;
         let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
         (line, column)
+    }
+
+    /// The line that holds a byte of the file, without its end.
+    #[must_use]
+    pub fn line_at(&self, offset: usize) -> &str {
+        let at = floor_char_boundary(&self.text, offset);
+        let start = self.text[..at].rfind('\n').map_or(0, |end| end + 1);
+        let rest = &self.text[start..];
+        let line = rest.split('\n').next().unwrap_or(rest);
+        without_mark(line.strip_suffix('\r').unwrap_or(line))
+    }
+}
+
+/// From how many statements on a file's rows are sent and told together. Below it a round trip for each
+/// costs less than a tenth of a second, and each is told with its own time.
+const MANY: usize = 1_000;
+
+/// How much is sent in one message, in bytes, if it is more than one statement.
+const MESSAGE: usize = 1 << 20;
+
+/// Statements that are sent in one message.
+#[derive(Debug, Clone, Copy)]
+pub struct Together<'a> {
+    /// One, or INSERTs that follow each other.
+    pub statements: &'a [Statement],
+    /// What is sent: a part of the file.
+    pub sql: &'a str,
+}
+
+impl Together<'_> {
+    /// Their first words, and how many they are.
+    #[must_use]
+    pub fn summary(&self, most: usize) -> String {
+        let first = self.statements.first().map_or_else(String::new, |first| summary(&first.sql, most));
+        match self.statements.len() {
+            0 | 1 => first,
+            more => format!("{first} and {} more", more - 1),
+        }
+    }
+}
+
+impl Parsed {
+    /// All statements, as they are sent in one transaction: each by itself, but for the rows of a file that
+    /// holds a table's whole contents.
+    pub fn together(&self) -> impl Iterator<Item = Together<'_>> {
+        let many = self.statements.len() > MANY;
+        let fit = move |first: &Statement, next: &Statement| {
+            let size = next.offset + next.sql.len() - first.offset;
+            many && size <= MESSAGE && first.is_insert() && next.is_insert()
+        };
+        let mut rest = self.statements.as_slice();
+        std::iter::from_fn(move || {
+            let first = rest.first()?;
+            let count = 1 + rest[1..].iter().take_while(|next| fit(first, next)).count();
+            let (statements, others) = rest.split_at(count);
+            rest = others;
+            let last = statements.last()?;
+            let sql = if count == 1 { &first.sql } else { &self.text[first.offset..last.offset + last.sql.len()] };
+            Some(Together { statements, sql })
+        })
     }
 }
 
@@ -165,54 +261,76 @@ fn floor_char_boundary(text: &str, offset: usize) -> usize {
     (0..=offset.min(text.len())).rev().find(|&at| text.is_char_boundary(at)).unwrap_or(0)
 }
 
+/// How much of a file is given to the parser at once, in bytes. Its tree takes twenty times the text: 50 MB
+/// in one piece took 0.9 GB, and this many at a time take no more memory than the text itself does.
+const PIECE: usize = 1 << 20;
+
 /// Splits a script and puts each statement into its class.
 ///
 /// # Errors
-/// [`SourceError::Unsupported`] for what cannot be part of a migration: transaction control, and
-/// `COPY … FROM stdin` with its data in the file.
+/// [`SourceError::Unsupported`] for what cannot be part of a migration: transaction control, commands of
+/// psql, `COPY … FROM stdin` with its data in the file, a directive that is none.
 pub fn parse(script: &Script) -> Result<Parsed, SourceError> {
     let text = script.sql.clone();
-    let parsed = SourceFile::parse(&text);
-    let mut statements = Vec::new();
-    for statement in parsed.tree().stmts() {
-        if matches!(statement, Stmt::EmptyStmt(_)) {
-            continue;
-        }
-        let node = statement.syntax();
-        let Some(start) = first_token_start(node) else { continue };
-        let end = usize::from(node.text_range().end());
-        let sql = text[start..end].to_owned();
-        let line = line_of(&text, start);
-        refuse_unsupported(&statement, &script.path, line)?;
-        let class = classify(&statement, script, start)?;
-        statements.push(Statement { number: statements.len() + 1, offset: start, line, sql, class });
-    }
-    let unparsed = parsed.errors().first().map(|error| {
-        let offset = usize::from(error.range().start());
-        format!("line {}: {}", line_of(&text, offset), error.message())
-    });
-    if unparsed.is_some() {
+    let head = Head::read(script)?;
+    let (mut statements, unparsed) = split(script, &head, PIECE)?;
+    if let Some(reason) = &unparsed {
+        head.refuse_whole(script, reason)?;
         let class = if script.no_transaction {
             Class::NonTransactional(Action::Unknown { waits: false })
         } else {
             Class::Transactional
         };
-        statements = vec![Statement { number: 1, offset: 0, line: 1, sql: text.clone(), class }];
+        let offset = text.len() - without_mark(&text).len();
+        statements = vec![Statement { number: 1, offset, line: 1, sql: text[offset..].to_owned(), class }];
     }
     // A file without a statement has nothing that could stop half-way.
     let one_transaction = (!script.no_transaction || statements.is_empty())
         && statements.iter().all(|statement| statement.class == Class::Transactional);
-    Ok(Parsed {
-        path: script.path.clone(),
-        text,
-        statements,
-        mode: if one_transaction { Mode::OneTransaction } else { Mode::Stepwise },
-        unparsed,
-    })
+    let mode = if one_transaction { Mode::OneTransaction } else { Mode::Stepwise };
+    if mode == Mode::Stepwise {
+        head.refuse_stepwise(script)?;
+    }
+    Ok(Parsed { path: script.path.clone(), statements, mode, unparsed, limits: head.limits, notes: head.notes, text })
+}
+
+/// The statements, or the parser's first complaint. Piece after piece of about so many bytes, each up to the end of a statement.
+/// Where such an end turns out to be none (in a body of SQL), the parser complains about a piece that is
+/// fine, so it is given more of the file until it does not, or there is no more.
+fn split(script: &Script, head: &Head, piece: usize) -> Result<(Vec<Statement>, Option<String>), SourceError> {
+    let text = script.sql.as_str();
+    let (mut statements, mut lines) = (Vec::new(), Lines::new(text));
+    let (mut from, mut size) = (0, piece);
+    while from < text.len() {
+        let next = head.ends.partition_point(|end| *end < from.saturating_add(size));
+        let to = head.ends.get(next).copied().filter(|to| *to > from).unwrap_or(text.len());
+        let parsed = SourceFile::parse(&text[from..to]);
+        if let Some(error) = parsed.errors().first() {
+            if to < text.len() {
+                size = size.saturating_mul(2);
+                continue;
+            }
+            let line = lines.of(from + usize::from(error.range().start()));
+            return Ok((Vec::new(), Some(format!("line {line}: {}", error.message()))));
+        }
+        for statement in parsed.tree().stmts().filter(|statement| !matches!(statement, Stmt::EmptyStmt(_))) {
+            let node = statement.syntax();
+            let Some(start) = first_token_start(node) else { continue };
+            let sql = text[from + start..from + usize::from(node.text_range().end())].to_owned();
+            let line = lines.of(from + start);
+            let class = match head.has_batches() {
+                true => classify(&statement, script, from, start)?,
+                false => classify_by_kind(&statement, script.no_transaction),
+            };
+            statements.push(Statement { number: statements.len() + 1, offset: from + start, line, sql, class });
+        }
+        (from, size) = (to, piece);
+    }
+    Ok((statements, None))
 }
 
 fn line_of(text: &str, offset: usize) -> usize {
-    text.as_bytes()[..offset.min(text.len())].iter().filter(|&&byte| byte == b'\n').count() + 1
+    Lines::new(text).of(offset)
 }
 
 fn first_token_start(node: &SyntaxNode) -> Option<usize> {
@@ -226,21 +344,6 @@ fn is_trivia(kind: SyntaxKind) -> bool {
     matches!(kind, SyntaxKind::WHITESPACE | SyntaxKind::COMMENT)
 }
 
-fn refuse_unsupported(statement: &Stmt, path: &Path, line: usize) -> Result<(), SourceError> {
-    let (what, instead) = match statement {
-        Stmt::Begin(_) | Stmt::Commit(_) | Stmt::Rollback(_) | Stmt::PrepareTransaction(_) => (
-            "transaction control inside of a migration; sqlx would commit half of the file and then fail",
-            "remove it: a file is one transaction already, and with `-- no-transaction` each statement is one",
-        ),
-        Stmt::Copy(copy) if has_token(copy.syntax(), SyntaxKind::STDIN_KW) => (
-            "COPY … FROM stdin with its data in the file, which only psql can read",
-            "write the rows as INSERT statements",
-        ),
-        _ => return Ok(()),
-    };
-    Err(SourceError::Unsupported { path: path.into(), line, what: what.into(), instead: instead.into() })
-}
-
 fn whole_database(node: &SyntaxNode) -> bool {
     [SyntaxKind::SCHEMA_KW, SyntaxKind::DATABASE_KW, SyntaxKind::SYSTEM_KW].iter().any(|kind| has_token(node, *kind))
 }
@@ -249,10 +352,11 @@ fn has_token(node: &SyntaxNode, kind: SyntaxKind) -> bool {
     node.descendants_with_tokens().any(|element| element.kind() == kind)
 }
 
-fn classify(statement: &Stmt, script: &Script, start: usize) -> Result<Class, SourceError> {
+/// `from` is where the parsed piece begins in the file, `start` where the statement does in the piece.
+fn classify(statement: &Stmt, script: &Script, from: usize, start: usize) -> Result<Class, SourceError> {
     let marker = batch_marker::find(statement.syntax()).map_err(|misplaced| SourceError::Unsupported {
         path: script.path.clone(),
-        line: line_of(&script.sql, misplaced.offset),
+        line: line_of(&script.sql, from + misplaced.offset),
         what: misplaced.what,
         instead: misplaced.instead,
     })?;
@@ -294,7 +398,6 @@ fn classify_by_kind(statement: &Stmt, no_transaction: bool) -> Class {
         // without one.
         Stmt::Reindex(_) if concurrently() || whole_database(statement.syntax()) => repeatable(),
         Stmt::Cluster(cluster) if cluster.syntax().children().next().is_none() => repeatable(),
-        Stmt::Discard(discard) if has_token(discard.syntax(), SyntaxKind::ALL_KW) => repeatable(),
         // ALTER TABLE … DETACH PARTITION … CONCURRENTLY
         Stmt::AlterTable(_) if concurrently() => unknown(),
         // These may commit inside; in a file that asks for no transaction they must be able to.
@@ -306,12 +409,22 @@ fn classify_by_kind(statement: &Stmt, no_transaction: bool) -> Class {
 /// The statement's first words, for a line of a table: blanks folded, at most `most` characters.
 #[must_use]
 pub fn summary(sql: &str, most: usize) -> String {
-    let folded = sql
+    let words = sql
         .lines()
         .map(|line| line.split_once("--").map_or(line, |(before, _)| before))
-        .flat_map(str::split_whitespace)
-        .collect::<Vec<_>>()
-        .join(" ");
+        .flat_map(str::split_whitespace);
+    let (mut folded, mut length) = (String::new(), 0);
+    for word in words {
+        if !folded.is_empty() {
+            folded.push(' ');
+        }
+        folded.push_str(word);
+        length += word.chars().count() + 1;
+        // The rest may be as long as a table; one word more than what is shown tells that it is cut.
+        if length > 2 * most {
+            break;
+        }
+    }
     let folded = folded.trim_end_matches(';');
     if folded.chars().count() <= most {
         return folded.to_owned();
@@ -325,6 +438,39 @@ pub fn summary(sql: &str, most: usize) -> String {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    /// Statements that hold what ends others.
+    const STATEMENTS: &[&str] = &[
+        "SELECT 1",
+        "select ';', E'\\';', '\\', $$;$$",
+        "SELECT $tag$ ; $$ ; $tagg$ ; '\n$tag$",
+        "DO $do$\nBEGIN\n  PERFORM $q$;$q$;\r\n  -- it's; \n  COMMIT;\nEND;\n$do$",
+        "CREATE FUNCTION f(a int DEFAULT 1) RETURNS int LANGUAGE sql BEGIN ATOMIC\n SELECT 1;\n SELECT CASE WHEN true THEN 2 END;\nEND",
+        "CREATE PROCEDURE p() BEGIN ATOMIC INSERT INTO t VALUES (';'); END",
+        "CREATE FUNCTION g() RETURNS text LANGUAGE sql RETURN 'a;b'",
+        "CREATE RULE r AS ON INSERT TO t DO ALSO (DELETE FROM u; DELETE FROM v)",
+        "INSERT INTO \"a;b\"\"c\" VALUES (E'it\\'s;', U&'\\0441;', B'01', X'1F', 'ä\n''ö;''')",
+        "UPDATE t SET \"ключ;\" = '日本;' /* a; /* b; */ ' */ WHERE x -- ;'\n = 1",
+        "CREATE TABLE t (\r\n  a int, -- a;\r\n  b text DEFAULT 'x;'\r\n)",
+        "SELECT a[1:2], b::text, $1, 1.5e3, a->>'k;', 'a'\n'b'",
+    ];
+
+    const ENDS: &[&str] = &[";", " ;", "\n;", " /* ; */;", " -- ;\r\n;"];
+
+    /// What may stand between statements.
+    fn gap() -> impl Strategy<Value = String> {
+        let piece = prop::sample::select(vec![
+            " ",
+            "\n",
+            "\r\n",
+            "\t",
+            "-- it's; a $$ comment\n",
+            "/* /* ' ; */ $$ */",
+            "-- ä €\r\n",
+            ";",
+        ]);
+        prop::collection::vec(piece, 0..5).prop_map(|pieces| format!("\n{}", pieces.concat()))
+    }
 
     fn script(sql: &str) -> Script {
         Script {
@@ -413,6 +559,48 @@ mod tests {
                     prop_assert_eq!(&text[statement.offset..statement.offset + statement.sql.len()], statement.sql.as_str());
                 }
             }
+        }
+
+        /// What stands between statements and the statements themselves are the file, each at its line.
+        #[test]
+        fn nothing_is_lost_or_split_or_joined(
+            pieces in prop::collection::vec((gap(), prop::sample::select(STATEMENTS), prop::sample::select(ENDS)), 0..24),
+            mark in any::<bool>(),
+            last in gap(),
+        ) {
+            let mut text = if mark { "\u{feff}".to_owned() } else { String::new() };
+            let mut expected = Vec::new();
+            for (gap, statement, end) in &pieces {
+                text.push_str(gap);
+                let line = text.matches('\n').count() + 1;
+                expected.push((text.len(), line, format!("{statement}{end}")));
+                text.push_str(statement);
+                text.push_str(end);
+            }
+            text.push_str(&last);
+            let parsed = parse(&script(&text)).expect("parses");
+            prop_assert_eq!(&parsed.unparsed, &None, "{}", text);
+            let found: Vec<_> = parsed.statements.iter().map(|s| (s.offset, s.line, s.sql.clone())).collect();
+            prop_assert_eq!(found, expected);
+        }
+
+        /// A large file is parsed in pieces, and they give what the whole would.
+        #[test]
+        fn pieces_give_what_the_whole_gives(
+            statements in prop::collection::vec(prop::sample::select(STATEMENTS), 1..40),
+            size in 1_usize..200,
+        ) {
+            let text = statements.iter().map(|statement| format!("{statement};\n")).collect::<String>();
+            let script = script(&text);
+            let head = Head::read(&script).expect("reads");
+            let (whole, _) = split(&script, &head, text.len()).expect("splits");
+            let (pieces, unparsed) = split(&script, &head, size).expect("splits");
+            prop_assert_eq!(unparsed, None);
+            let told = |statements: &[Statement]| {
+                statements.iter().map(|s| (s.number, s.offset, s.line, s.sql.clone())).collect::<Vec<_>>()
+            };
+            prop_assert_eq!(whole.len(), statements.len());
+            prop_assert_eq!(told(&pieces), told(&whole));
         }
 
         #[test]

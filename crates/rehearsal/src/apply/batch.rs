@@ -8,9 +8,10 @@ use std::time::{Duration, Instant};
 use sqlx::{AssertSqlSafe, Row};
 
 use super::blockers::Watched;
-use super::failure::stopped_at;
+use super::failure::stopped_in;
 use super::file::Applier;
 use super::retry::{Tries, is_transient};
+use super::spot::Sent;
 use super::stepwise::Figures;
 use crate::error::{Error, Result};
 use crate::event::{EventKind, Progress};
@@ -20,7 +21,7 @@ use crate::postgres::journal::{Entry, Place};
 use crate::postgres::query::Stopped;
 use crate::postgres::session::Session;
 use crate::source::SourceError;
-use crate::statement::{Batch, Statement};
+use crate::statement::{Batch, Class, Statement};
 
 /// A batch never gets smaller than this: below it the round trips cost more than the rows.
 const FEWEST_ROWS: u64 = 100;
@@ -48,14 +49,21 @@ const PROGRESS_EVERY: Duration = Duration::from_millis(200);
 /// queued behind our row locks gets its turn.
 const REST: f64 = 0.02;
 
+/// The statement with the marker replaced.
+struct Replaced {
+    sql: String,
+    /// What stands in the place of the marker.
+    by: String,
+}
+
 /// The statement with the marker replaced by each of the ranges it takes.
 struct Texts {
     /// From the beginning to $1.
-    first: String,
+    first: Replaced,
     /// After $1 up to $2.
-    between: String,
+    between: Replaced,
     /// Rows without a key.
-    without_key: String,
+    without_key: Replaced,
     /// The end of the next range: after $1 (from the beginning when NULL), at most $2, behind $3 rows.
     /// Nothing when there are no more than $3.
     next_bound: String,
@@ -72,19 +80,19 @@ impl Texts {
         let qualified = format!("{table}.{column}");
         // In the statement itself the table may have another name.
         let called = format!("{qualifier}.{column}");
-        let with = |predicate: &str| {
+        let with = |by: String| {
             let mut sql = statement.sql.clone();
-            sql.replace_range(marker.clone(), predicate);
-            sql.trim_end().trim_end_matches(';').to_owned()
+            sql.replace_range(marker.clone(), &by);
+            Replaced { sql: sql.trim_end().trim_end_matches(';').to_owned(), by }
         };
         let range = format!(
             "SELECT {qualified} AS k FROM {table} \
              WHERE ($1::text IS NULL OR {qualified} > $1::text::{type_name}) AND {qualified} <= $2::text::{type_name}"
         );
         Self {
-            first: with(&format!("({called} <= $1::text::{type_name})")),
-            between: with(&format!("({called} > $1::text::{type_name} AND {called} <= $2::text::{type_name})")),
-            without_key: with(&format!("({called} IS NULL)")),
+            first: with(format!("({called} <= $1::text::{type_name})")),
+            between: with(format!("({called} > $1::text::{type_name} AND {called} <= $2::text::{type_name})")),
+            without_key: with(format!("({called} IS NULL)")),
             next_bound: format!(
                 "SELECT to_json(k) #>> '{{}}' FROM ({range} ORDER BY {qualified} OFFSET $3 LIMIT 1) batch"
             ),
@@ -124,7 +132,7 @@ pub(super) async fn run(
     place: &Place,
     entry: Option<Entry>,
 ) -> Result<Figures> {
-    let failed = |stopped| stopped_at(file, statement, true)(stopped);
+    let failed = |stopped| stopped_in(Sent::Ours, file, statement, true)(stopped);
     let key = key(applier, file, statement, batch).await?;
     let texts = Texts::new(statement, batch, &key);
     let mut upper = highest(applier, &texts).await.map_err(failed)?;
@@ -194,7 +202,7 @@ pub(super) async fn key(
     statement: &Statement,
     batch: &Batch,
 ) -> Result<KeyColumn> {
-    let failed = |stopped| stopped_at(file, statement, true)(stopped);
+    let failed = |stopped| stopped_in(Sent::Ours, file, statement, true)(stopped);
     let key = catalog::key_column(applier.session, &batch.table, &batch.key).await.map_err(failed)?;
     usable(key, file, statement, batch)
 }
@@ -244,7 +252,10 @@ impl Walk<'_> {
                     self.count(applier, rows, took);
                     self.rest(applier, took).await?;
                 }
-                Err(stopped) => self.after_failure(applier, stopped, &mut tries).await?,
+                Err(stopped) => {
+                    let by = checkpoint.as_ref().map_or(&self.texts.first.by, |_| &self.texts.between.by).clone();
+                    self.after_failure(applier, stopped, &mut tries, &by).await?;
+                }
             }
         }
     }
@@ -260,8 +271,8 @@ impl Walk<'_> {
         let Some(bound) = self.bound(session, after, upper).await? else { return Ok(None) };
         session.execute(&tries.begin()).await?;
         let query = match after {
-            None => sqlx::query(AssertSqlSafe(self.texts.first.clone())).bind(&bound),
-            Some(after) => sqlx::query(AssertSqlSafe(self.texts.between.clone())).bind(after).bind(&bound),
+            None => sqlx::query(AssertSqlSafe(self.texts.first.sql.clone())).bind(&bound),
+            Some(after) => sqlx::query(AssertSqlSafe(self.texts.between.sql.clone())).bind(after).bind(&bound),
         };
         let watched = Watched::new(session, tries.lock_timeout());
         let rows = watched.during(&mut tries.blockers, session.execute_bound(query)).await?.rows_affected();
@@ -293,7 +304,10 @@ impl Walk<'_> {
                     self.count(applier, rows, began.elapsed());
                     return Ok(());
                 }
-                Err(stopped) => self.after_failure(applier, stopped, &mut tries).await?,
+                Err(stopped) => {
+                    let by = self.texts.without_key.by.clone();
+                    self.after_failure(applier, stopped, &mut tries, &by).await?;
+                }
             }
         }
     }
@@ -301,7 +315,7 @@ impl Walk<'_> {
     async fn keyless_batch(&self, applier: &mut Applier<'_>, tries: &Tries) -> Result<u64, Stopped> {
         let session = &mut *applier.session;
         session.execute(&tries.begin()).await?;
-        let query = sqlx::query(AssertSqlSafe(self.texts.without_key.clone()));
+        let query = sqlx::query(AssertSqlSafe(self.texts.without_key.sql.clone()));
         let rows = session.execute_bound(query).await?.rows_affected();
         // Done within its own transaction: a statement that adds must not add twice.
         self.place.finish(session, self.rows + rows).await?;
@@ -309,7 +323,14 @@ impl Walk<'_> {
         Ok(rows)
     }
 
-    async fn after_failure(&mut self, applier: &mut Applier<'_>, stopped: Stopped, tries: &mut Tries) -> Result<()> {
+    /// `by` is what stood in the place of the marker.
+    async fn after_failure(
+        &mut self,
+        applier: &mut Applier<'_>,
+        stopped: Stopped,
+        tries: &mut Tries,
+        by: &str,
+    ) -> Result<()> {
         if let Stopped::Failed(error) = &stopped {
             // When the connection is gone there is nothing to roll back, and this fails as well.
             let _ = applier.session.execute("ROLLBACK").await;
@@ -321,7 +342,11 @@ impl Walk<'_> {
                 return tries.next(&place, applier.events, &cancel).await;
             }
         }
-        Err(stopped_at(self.file, self.statement, true)(stopped))
+        let sent = match &self.statement.class {
+            Class::Batched(batch) => Sent::Replaced { marker: &batch.marker, by },
+            _ => Sent::Ours,
+        };
+        Err(stopped_in(sent, self.file, self.statement, true)(stopped))
     }
 
     fn count(&mut self, applier: &Applier<'_>, rows: u64, took: Duration) {

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::spot::{self, Sent};
 use crate::error::{Error, Kind};
 use crate::plan::{Direction, PlannedFile};
 use crate::postgres::query::{Stopped, is_connection_lost, server_words, sqlstate};
@@ -30,6 +31,8 @@ pub struct StatementError {
     pub sqlstate: Option<String>,
     /// The statement's first words.
     pub statement: String,
+    /// The line of the file with a mark under the place, and the server's context; where there is any.
+    pub excerpt: Option<String>,
     /// The connection is gone.
     pub connection_lost: bool,
     /// Some of the file has been done and stays done.
@@ -40,25 +43,15 @@ pub struct StatementError {
 
 impl StatementError {
     /// Puts a failure at its place. `half_way` says that earlier statements of the file stay done.
-    #[must_use]
-    pub fn at(file: &PlannedFile, statement: &Statement, error: &sqlx::Error, half_way: bool) -> Self {
+    fn at(file: &PlannedFile, statement: &Statement, sent: Sent<'_>, error: &sqlx::Error, half_way: bool) -> Self {
         let database =
             error.as_database_error().and_then(|error| error.try_downcast_ref::<sqlx::postgres::PgDatabaseError>());
-        let offset = match database.and_then(|error| error.position()) {
-            // Counted in characters, from 1, in what was sent.
-            Some(sqlx::postgres::PgErrorPosition::Original(position)) => {
-                let inside = statement
-                    .sql
-                    .char_indices()
-                    .nth(position.saturating_sub(1))
-                    .map_or(statement.sql.len(), |(byte, _)| byte);
-                statement.offset + inside
-            }
-            _ => statement.offset,
-        };
+        let pointed = database.and_then(|error| spot::offset(statement, sent, error));
+        let offset = pointed.unwrap_or(statement.offset);
         let (line, column) = file.script.position(offset);
-        // A file that is sent whole is shown from where the server points to.
-        let shown = file.script.text.get(offset..).filter(|_| file.script.unparsed.is_some());
+        // A file that is sent whole is shown from where the server points to, if that is not its end.
+        let shown = file.script.text.get(offset..);
+        let shown = shown.filter(|rest| file.script.unparsed.is_some() && !rest.trim().is_empty());
         Self {
             path: file.script.path.clone(),
             line,
@@ -68,6 +61,7 @@ impl StatementError {
             server_hint: database.and_then(|error| error.hint()).map(str::to_owned),
             sqlstate: sqlstate(error),
             statement: summary(shown.unwrap_or(&statement.sql), SHOWN_CHARACTERS),
+            excerpt: spot::excerpt(&file.script, pointed, database.and_then(|error| error.r#where())),
             connection_lost: is_connection_lost(error),
             half_way,
             towards: towards(file),
@@ -87,6 +81,7 @@ impl StatementError {
             server_hint: None,
             sqlstate: None,
             statement: summary(&statement.sql, SHOWN_CHARACTERS),
+            excerpt: None,
             connection_lost: false,
             half_way,
             towards: towards(file),
@@ -148,9 +143,12 @@ impl StatementError {
                 )
             }),
             Some("57014") => Some(
-                "it took longer than its time limit (`limits` in rehearsal.toml); batch it, or raise the limit"
+                "it took longer than its time limit (`limits` in rehearsal.toml); batch it, or raise the limit (`-- rehearsal: statement_timeout=1h` in the file's head is for this file alone)"
                     .to_owned(),
             ),
+            Some("42601") if self.reason.contains("at or near \":\"") => {
+                Some("if that is a variable of psql, write its value: there are none here".to_owned())
+            }
             _ => self.server_hint.clone().or_else(|| self.detail.clone()),
         };
         advice.map_or_else(|| state.to_owned(), |advice| format!("{advice}; {state}"))
@@ -167,8 +165,18 @@ pub(super) fn stopped_at<'a>(
     statement: &'a Statement,
     half_way: bool,
 ) -> impl FnOnce(Stopped) -> Error + 'a {
+    stopped_in(Sent::AsWritten, file, statement, half_way)
+}
+
+/// The same, when something else was sent than what the file says.
+pub(super) fn stopped_in<'a>(
+    sent: Sent<'a>,
+    file: &'a PlannedFile,
+    statement: &'a Statement,
+    half_way: bool,
+) -> impl FnOnce(Stopped) -> Error + 'a {
     move |stopped| match stopped {
-        Stopped::Failed(error) => Box::new(StatementError::at(file, statement, &error, half_way)).into(),
+        Stopped::Failed(error) => Box::new(StatementError::at(file, statement, sent, &error, half_way)).into(),
         Stopped::Unexpected(reason) => Box::new(StatementError::unexpected(file, statement, reason, half_way)).into(),
         Stopped::Interrupted => Error::Interrupted,
     }

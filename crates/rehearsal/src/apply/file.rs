@@ -63,7 +63,17 @@ impl Applier<'_> {
             journal::ensure(self.session).await?;
         }
         for file in plan.files() {
-            self.run_file(file).await?;
+            let limits = file.script.limits.over(self.limits);
+            let mut applier = Applier {
+                session: &mut *self.session,
+                events: self.events,
+                limits: &limits,
+                history_table: self.history_table,
+                run_id: self.run_id,
+                watch: self.watch.take(),
+            };
+            applier.run_file(file).await?;
+            self.watch = applier.watch;
         }
         Ok(())
     }

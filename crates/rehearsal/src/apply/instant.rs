@@ -103,6 +103,10 @@ async fn attempt<'a>(
             .await
             .map_err(|stopped| (Some(statement), stopped))?;
     }
+    if file.script.statements.iter().any(Statement::may_set) {
+        // The history is found by the session's own search_path, and written by its own role.
+        session.restore().await.map_err(recording)?;
+    }
     session.execute(&limits(deadline)).await.map_err(recording)?;
     let row = Applied {
         version: file.version,

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-/// The limits of a target. Every field can be set in `rehearsal.toml` under `[limits]`.
+/// The limits of a target. Every field can be set in `rehearsal.toml` under `[limits]`, and for one target
+/// under `[targets.NAME.limits]`.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "snake_case")]
 pub struct Limits {
@@ -89,6 +90,11 @@ impl Default for Limits {
 }
 
 impl Limits {
+    /// What `lock_timeout` may rise to; no less than where it begins.
+    pub(crate) fn highest_lock_timeout(&self) -> Duration {
+        self.lock_timeout_most.max(self.lock_timeout)
+    }
+
     /// The first field whose value cannot be meant, with what it must be. To PostgreSQL a limit of 0
     /// is none at all, and a migration without limits is what all of this is there to prevent.
     pub(crate) fn complaint(&self) -> Option<String> {
@@ -102,10 +108,10 @@ impl Limits {
         // PostgreSQL counts them in milliseconds, in 32 bits.
         let wrong = durations.iter().find(|(_, value)| !(1..=i32::MAX as u128).contains(&value.as_millis()));
         if let Some((field, _)) = wrong {
-            return Some(format!("limits.{field} must be at least 1ms and at most 24 days"));
+            return Some(format!("{field} must be at least 1ms and at most 24 days"));
         }
         let counts = [("lock_tries", u64::from(self.lock_tries)), ("batch_rows", self.batch_rows)];
         let (field, _) = counts.iter().find(|(_, value)| *value == 0)?;
-        Some(format!("limits.{field} must be at least 1"))
+        Some(format!("{field} must be at least 1"))
     }
 }

@@ -3,16 +3,18 @@
 use std::time::Instant;
 
 use super::blockers::Watched;
-use super::failure::stopped_at;
+use super::failure::stopped_in;
 use super::file::Applier;
 use super::retry::{Tries, is_transient};
+use super::spot::Sent;
 use crate::error::Result;
 use crate::event::{EventKind, StatementDone, milliseconds};
 use crate::plan::{Direction, PlannedFile};
 use crate::postgres::history::{self, Applied};
 use crate::postgres::notices::Heard;
 use crate::postgres::query::Stopped;
-use crate::statement::{ClassLabel, Statement, summary};
+use crate::postgres::session::Session;
+use crate::statement::{ClassLabel, Statement, Together};
 
 /// How much of a statement an event carries.
 const SUMMARY_CHARACTERS: usize = 120;
@@ -20,6 +22,7 @@ const SUMMARY_CHARACTERS: usize = 120;
 /// Where in the file a try stopped.
 struct Failure<'a> {
     statement: Option<&'a Statement>,
+    sent: Sent<'a>,
     stopped: Stopped,
 }
 
@@ -68,7 +71,7 @@ pub(super) async fn run(applier: &mut Applier<'_>, file: &PlannedFile) -> Result
             applier.tell_heard(file, statement, heard);
         }
         return Err(match failure.statement {
-            Some(statement) => stopped_at(file, statement, false)(failure.stopped),
+            Some(statement) => stopped_in(failure.sent, file, statement, false)(failure.stopped),
             None => Stopped::doing(format!("record version {}", file.version))(failure.stopped),
         });
     }
@@ -85,17 +88,17 @@ async fn attempt<'a>(
     tries: &mut Tries,
     done: &mut Vec<Told<'a>>,
 ) -> Result<(), Failure<'a>> {
-    let recording = |stopped| Failure { statement: None, stopped };
+    let recording = |stopped| Failure { statement: None, sent: Sent::Ours, stopped };
     let session = &mut *applier.session;
     let began = Instant::now();
     session.execute(&tries.begin()).await.map_err(recording)?;
-    for statement in &file.script.statements {
+    for together in file.script.together() {
+        let Some(statement) = together.statements.first() else { continue };
         let began = Instant::now();
-        let watched = Watched::new(session, tries.lock_timeout());
-        let result = watched
-            .during(&mut tries.blockers, session.execute(&statement.sql))
-            .await
-            .map_err(|stopped| Failure { statement: Some(statement), stopped })?;
+        let rows = send(session, together, tries).await?;
+        if statement.may_set() {
+            session.execute(&tries.local_limits()).await.map_err(recording)?;
+        }
         let heard = session.heard();
         let figures = StatementDone {
             version: file.version,
@@ -103,20 +106,26 @@ async fn attempt<'a>(
             number: statement.number,
             line: statement.line,
             class: ClassLabel::Transactional,
-            summary: summary(&statement.sql, SUMMARY_CHARACTERS),
-            rows: result.rows_affected(),
+            summary: together.summary(SUMMARY_CHARACTERS),
+            rows,
             batches: None,
             longest_batch_ms: None,
             retries: tries.failed(),
             duration_ms: milliseconds(began),
             already_done: false,
+            together: Some(together.statements.len()).filter(|count| *count > 1),
         };
         done.push(Told { statement, done: figures, heard });
     }
     applier.look_at_locks().await;
     let session = &mut *applier.session;
+    if file.script.statements.iter().any(Statement::may_set) {
+        // The history is found by the session's own search_path, and written by its own role.
+        session.restore().await.map_err(recording)?;
+        session.execute(&tries.local_limits()).await.map_err(recording)?;
+    }
     // A deferred constraint speaks up at the commit: the last statement is the nearest place.
-    let committing = |stopped| Failure { statement: file.script.statements.last(), stopped };
+    let committing = |stopped| Failure { statement: file.script.statements.last(), sent: Sent::Ours, stopped };
     match file.direction {
         Direction::Up => {
             let row = Applied {
@@ -139,4 +148,21 @@ async fn attempt<'a>(
             session.execute("COMMIT").await.map(drop).map_err(committing)
         }
     }
+}
+
+/// Sends statements, and counts the rows that they touched.
+async fn send<'a>(session: &mut Session, together: Together<'a>, tries: &mut Tries) -> Result<u64, Failure<'a>> {
+    let watched = Watched::new(session, tries.lock_timeout());
+    if let [statement] = together.statements {
+        let sent = watched.during(&mut tries.blockers, session.execute(&statement.sql)).await;
+        let failed = |stopped| Failure { statement: Some(statement), sent: Sent::AsWritten, stopped };
+        return sent.map(|done| done.rows_affected()).map_err(failed);
+    }
+    let mut rows = Vec::with_capacity(together.statements.len());
+    let sent = watched.during(&mut tries.blockers, session.execute_each(together.sql, &mut rows)).await;
+    sent.map(|()| rows.iter().sum()).map_err(|stopped| {
+        // What comes after as many as were done is the one that was not.
+        let statement = together.statements.get(rows.len()).or(together.statements.last());
+        Failure { statement, sent: Sent::Together(together), stopped }
+    })
 }

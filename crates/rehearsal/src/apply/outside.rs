@@ -79,7 +79,7 @@ async fn execute(
         Action::CreateIndex { .. } | Action::DropIndex { .. } => true,
         Action::Repeatable { waits } | Action::Unknown { waits } => *waits,
     };
-    let lock_timeout = if waits { 0 } else { applier.limits.lock_timeout_most.as_millis() };
+    let lock_timeout = if waits { 0 } else { applier.limits.highest_lock_timeout().as_millis() };
     let limits = format!(
         "SET lock_timeout = {lock_timeout}; SET statement_timeout = {}",
         applier.limits.concurrently_timeout.as_millis()

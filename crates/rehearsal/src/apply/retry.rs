@@ -58,8 +58,14 @@ impl Tries {
     /// Opens a transaction under the time limits of the try at hand.
     #[must_use]
     pub fn begin(&self) -> String {
+        format!("BEGIN; {}", self.local_limits())
+    }
+
+    /// The time limits of the try at hand, for the transaction that is open.
+    #[must_use]
+    pub fn local_limits(&self) -> String {
         format!(
-            "BEGIN; SET LOCAL lock_timeout = {}; SET LOCAL statement_timeout = {}",
+            "SET LOCAL lock_timeout = {}; SET LOCAL statement_timeout = {}",
             self.lock_timeout.as_millis(),
             self.limits.statement_timeout.as_millis()
         )
@@ -91,7 +97,7 @@ impl Tries {
             self.limits.lock_tries
         ));
         self.blockers.clear();
-        self.lock_timeout = self.lock_timeout.mul_f64(GROWTH).min(self.limits.lock_timeout_most);
+        self.lock_timeout = self.lock_timeout.mul_f64(GROWTH).min(self.limits.highest_lock_timeout());
         tokio::select! {
             () = tokio::time::sleep(pause) => Ok(()),
             () = cancel.cancelled() => Err(Error::Interrupted),

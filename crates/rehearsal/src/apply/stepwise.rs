@@ -70,8 +70,12 @@ pub(super) async fn run(applier: &mut Applier<'_>, file: &PlannedFile) -> Result
             retries: figures.retries,
             duration_ms: milliseconds(began),
             already_done: figures.already_done,
+            together: None,
         }));
         applier.tell_heard(file, statement, heard);
+    }
+    if file.script.statements.iter().any(Statement::may_set) {
+        applier.session.restore().await.map_err(Stopped::doing("put the session's settings back"))?;
     }
     let table = applier.history_table;
     let closing = match file.direction {
@@ -142,6 +146,11 @@ async fn run_statement(applier: &mut Applier<'_>, file: &PlannedFile, statement:
     let entry = place.read(applier.session).await.map_err(doing())?;
     let same = entry.filter(|entry| entry.digest == statement.digest());
     if let Some(entry) = same.as_ref().filter(|entry| entry.state == State::Done) {
+        if statement.only_sets() {
+            // It was done in a session that is gone.
+            applier.session.execute(&statement.sql).await.map_err(stopped_at(file, statement, true))?;
+            applier.session.reset_limits().await.map_err(Stopped::doing("put the limits back"))?;
+        }
         return Ok(Figures::passed_over(entry.rows));
     }
     match &statement.class {
@@ -162,7 +171,12 @@ async fn transactional(
     let mut tries = Tries::new(applier.limits);
     loop {
         let stopped = match attempt(applier, statement, place, &mut tries).await {
-            Ok(rows) => return Ok(Figures::of(rows, tries.failed())),
+            Ok(rows) => {
+                if statement.may_set() {
+                    applier.session.reset_limits().await.map_err(Stopped::doing("put the limits back"))?;
+                }
+                return Ok(Figures::of(rows, tries.failed()));
+            }
             Err(stopped) => stopped,
         };
         if let Stopped::Failed(error) = &stopped {
@@ -189,6 +203,9 @@ async fn attempt(
     session.execute(&tries.begin()).await?;
     let watched = Watched::new(session, tries.lock_timeout());
     let rows = watched.during(&mut tries.blockers, session.execute(&statement.sql)).await?.rows_affected();
+    if statement.may_set() {
+        session.execute(&tries.local_limits()).await?;
+    }
     place.start(session, &statement.digest(), applier.run_id, None).await?;
     place.finish(session, rows).await?;
     applier.look_at_locks().await;

@@ -97,6 +97,16 @@ impl Session {
         self.execute(&default_limits()).await.map(drop)
     }
 
+    /// Goes back to the settings and the role that the session began with, whatever a file has made of them.
+    ///
+    /// # Errors
+    /// As [`Session::execute`].
+    pub async fn restore(&mut self) -> Result<(), Stopped> {
+        // Another user takes the role along, so that goes first.
+        self.execute("RESET SESSION AUTHORIZATION; RESET ROLE; RESET ALL").await?;
+        if self.ears.is_some() { self.listen().await } else { Ok(()) }
+    }
+
     /// From now on, what the server says while it runs a statement is kept until [`Session::heard`].
     ///
     /// # Errors
@@ -104,7 +114,7 @@ impl Session {
     pub async fn listen(&mut self) -> Result<(), Stopped> {
         // A role or a database may have been told to be silent.
         self.execute("SET client_min_messages = notice").await?;
-        self.ears = Some(Ears::default());
+        self.ears.get_or_insert_default();
         Ok(())
     }
 
@@ -184,6 +194,21 @@ impl Session {
         let work = self.connection.execute(sqlx::raw_sql(AssertSqlSafe(text)));
         let outcome = self.stop.guard(heard_by(self.ears.as_ref(), work)).await;
         self.settle(alone, outcome).await
+    }
+
+    /// Runs SQL text of several statements, and adds to `rows` how many each of them touched as it is done.
+    ///
+    /// # Errors
+    /// As [`Session::execute`]; `rows` then says how many were done before.
+    pub async fn execute_each(&mut self, sql: &str, rows: &mut Vec<u64>) -> Result<(), Stopped> {
+        let mut results = sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute_many(&mut self.connection);
+        let work = async {
+            while let Some(done) = results.next().await {
+                rows.push(done?.rows_affected());
+            }
+            Ok(())
+        };
+        self.stop.guard(heard_by(self.ears.as_ref(), work)).await
     }
 
     /// Whether the next statement must be a transaction of its own.

@@ -19,6 +19,9 @@ pub fn render(record: &Record) -> String {
     if let Some(error) = &record.error {
         line(&mut text, format!("**{}**", cell(&error.message)));
         line(&mut text, "");
+        if let Some(excerpt) = &error.excerpt {
+            line(&mut text, format!("```text\n{excerpt}\n```\n"));
+        }
         if let Some(hint) = &error.hint {
             line(&mut text, format!("What to do: {}", cell(hint)));
             line(&mut text, "");

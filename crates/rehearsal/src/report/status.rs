@@ -9,7 +9,7 @@ use crate::plan::Plan;
 use crate::postgres::history::History;
 use crate::repair::Finding;
 use crate::source::MigrationSet;
-use crate::statement::{Mode, summary};
+use crate::statement::Mode;
 
 /// How much of a statement a plan shows.
 const SUMMARY_CHARACTERS: usize = 90;
@@ -192,14 +192,18 @@ pub fn write_plan(out: &mut impl Write, target: &str, plan: &Plan) -> io::Result
         };
         let resumes = if file.resumes { ", goes on where it stopped" } else { "" };
         writeln!(out, "  {} {} {} — {mode}{resumes}", file.direction.as_str(), file.version, file.description)?;
-        for statement in &file.script.statements {
+        if !file.script.limits.is_empty() {
+            writeln!(out, "    limits of its own: {}", file.script.limits)?;
+        }
+        for together in file.script.together() {
+            let Some(first) = together.statements.first() else { continue };
             writeln!(
                 out,
                 "    {}:{}  {:<16} {}",
                 file.script.path.display(),
-                statement.line,
-                statement.class.label(),
-                summary(&statement.sql, SUMMARY_CHARACTERS)
+                first.line,
+                first.class.label(),
+                together.summary(SUMMARY_CHARACTERS)
             )?;
         }
     }

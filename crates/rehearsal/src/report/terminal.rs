@@ -269,6 +269,9 @@ impl<W: Write + Send> Terminal<W> {
         if let Some(error) = &finished.error {
             let message = self.paint("31", "error:");
             self.line(&format!("{message} {}", error.message))?;
+            for line in error.excerpt.iter().flat_map(|excerpt| excerpt.lines()) {
+                self.line(line)?;
+            }
             if let Some(hint) = &error.hint {
                 let next = self.paint("36", " what to do:");
                 self.line(&format!("{next} {hint}"))?;

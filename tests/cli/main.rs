@@ -9,6 +9,7 @@ mod contract;
 mod hooks;
 mod identity;
 mod interrupt;
+mod kills;
 mod limits;
 mod losses;
 mod mark_applied;

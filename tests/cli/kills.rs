@@ -169,12 +169,16 @@ fn places(
 }
 
 async fn terminate(database: &Database) {
-    database
-        .execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
-             WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'",
-        )
-        .await;
+    terminate_those(database, "%").await;
+}
+
+/// Ends the sessions whose application is called like that.
+async fn terminate_those(database: &Database, application: &str) {
+    let sql = format!(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() \
+         AND pid <> pg_backend_pid() AND backend_type = 'client backend' AND application_name LIKE '{application}'"
+    );
+    database.execute(&sql).await;
     until("its sessions end", async || database.sessions().await.is_empty().then_some(())).await;
 }
 
@@ -292,18 +296,123 @@ async fn labels_and_constraints() {
     Case::new(project, 2).await.stopped_everywhere(BLOWS, PLACES).await;
 }
 
-#[tokio::test]
-async fn a_partition_that_is_detached() {
-    let project = items()
+fn partitioned() -> Project {
+    items()
         .migration(
             "2_parts",
             "CREATE TABLE parts (id bigint NOT NULL) PARTITION BY RANGE (id);\n\
              CREATE TABLE parts_1 PARTITION OF parts FOR VALUES FROM (0) TO (10);\n\
-             CREATE TABLE parts_2 PARTITION OF parts FOR VALUES FROM (10) TO (20);\nINSERT INTO parts SELECT generate_series(0, 19);\n",
+             CREATE TABLE parts_2 PARTITION OF parts FOR VALUES FROM (10) TO (20);\n\
+             INSERT INTO parts SELECT generate_series(0, 19);\n",
             "SELECT 1;",
         )
-        .migration("3_nasty", "-- no-transaction\nALTER TABLE parts DETACH PARTITION parts_1 CONCURRENTLY;\nDROP TABLE parts_1;\n", "SELECT 1;");
-    Case::new(project, 2).await.stopped_everywhere(BLOWS, PLACES).await;
+        .migration(
+            "3_nasty",
+            "-- no-transaction\nALTER TABLE parts DETACH PARTITION parts_1 CONCURRENTLY;\nCREATE TABLE after AS TABLE parts_1;\n",
+            "SELECT 1;",
+        )
+}
+
+#[tokio::test]
+async fn a_partition_that_is_detached() {
+    Case::new(partitioned(), 2).await.stopped_everywhere(BLOWS, PLACES).await;
+}
+
+/// Statements of several transactions, stopped in between. `hold` keeps a transaction open for which the
+/// statement waits in the middle; what it leaves then is told by `left`, which is true.
+async fn stopped_in_between(project: Project, base: i64, hold: &str, left: &str, says: &[&str]) {
+    let case = Case::new(project, base).await;
+    let first = case.base.copy().await;
+    case.project.start_on(&first.url(), &case.command).end().await.must_exit(0);
+    let chance = case.chance(&first).await;
+    let expected = state::of(&first, &chance).await;
+    for blow in [Blow::Terminate, Blow::Kill] {
+        let database = case.base.copy().await;
+        let mut holder = database.connect().await;
+        holder
+            .execute(sqlx::AssertSqlSafe(format!("BEGIN ISOLATION LEVEL REPEATABLE READ; {hold}")))
+            .await
+            .expect("it holds");
+        let mut running = case.project.start_on(&database.url(), &case.command);
+        until("the statement waits in the middle", async || database.value::<bool>(left).await.then_some(())).await;
+        until("it waits", async || {
+            let waiting =
+                "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+            (database.value::<i64>(waiting).await > 0).then_some(())
+        })
+        .await;
+        if blow == Blow::Kill {
+            // Its backend goes on by itself, and ends when there is nobody to answer.
+            running.signal(Signal::KILL);
+        } else {
+            running.has_written("waits for pid ").await;
+            terminate_those(&database, "rehearsal/%").await;
+        }
+        let ended = running.end().await;
+        assert!(matches!(ended.code, None | Some(5)), "{}", ended.text());
+        if blow == Blow::Terminate {
+            assert!(database.value::<bool>(left).await, "something is left");
+        }
+        holder.execute("ROLLBACK").await.expect("the transaction ends");
+        drop(holder);
+        let next = case.project.start_on(&database.url(), &case.command).end().await;
+        next.must_exit(0).must_say("stopped half-way: ");
+        if blow == Blow::Terminate {
+            for words in says {
+                next.must_say(words);
+            }
+        }
+        assert_eq!(state::of(&database, &chance).await, expected, "{blow:?}\n{}", next.text());
+    }
+}
+
+/// There is an index that is not valid, of that name.
+fn invalid(name: &str) -> String {
+    format!(
+        "SELECT EXISTS (SELECT FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid WHERE NOT indisvalid AND relname LIKE '{name}')"
+    )
+}
+
+const WRITES: &str = "UPDATE items SET name = name WHERE id = 3; SELECT 1";
+
+/// A snapshot is waited for at the very end, when the index is ready but not valid.
+const READS: &str = "SELECT count(*) FROM items; SELECT count(*) FROM pg_class";
+
+#[tokio::test]
+async fn an_index_without_a_name_in_between() {
+    for hold in [WRITES, READS] {
+        let project = items().migration(
+            "2_nasty",
+            "-- no-transaction\nCREATE INDEX CONCURRENTLY ON items (at_least DESC, lower(name)) WHERE n > 0;\n",
+            "SELECT 1;",
+        );
+        stopped_in_between(
+            project,
+            1,
+            hold,
+            &invalid("items_at_least%"),
+            &["an INVALID index items_at_least_lower_idx was left by an earlier try; dropping it"],
+        )
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn a_reindex_in_between() {
+    for (hold, suffix) in [(WRITES, "ccnew"), (READS, "ccnew")] {
+        for what in ["INDEX CONCURRENTLY items_name", "TABLE CONCURRENTLY items"] {
+            let project = items().migration("2_nasty", &format!("-- no-transaction\nREINDEX {what};\n"), "SELECT 1;");
+            let says = format!("an INVALID index items_name_{suffix} was left by a REINDEX that was stopped");
+            stopped_in_between(project, 1, hold, &invalid(&format!("items_name_{suffix}")), &[&says]).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_detachment_in_between() {
+    let pending = "SELECT EXISTS (SELECT FROM pg_inherits i WHERE (to_jsonb(i) ->> 'inhdetachpending')::boolean)";
+    let says = "the detachment of parts_1 was stopped in between; finishing it";
+    stopped_in_between(partitioned(), 2, "SELECT count(*) FROM parts", pending, &[says]).await;
 }
 
 /// What nobody can tell from outside is asked, and done once.

@@ -2,14 +2,18 @@
 
 pub mod batch;
 mod blockers;
+mod detach;
 pub mod failure;
 pub mod file;
+mod index;
 pub mod instant;
 pub mod limits;
 pub mod one_transaction;
 mod outside;
+mod reindex;
 pub mod retry;
 pub mod stepwise;
+mod waiting;
 
 pub use failure::StatementError;
 pub use file::Applier;

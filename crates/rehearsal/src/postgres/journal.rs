@@ -168,6 +168,24 @@ pub async fn unfinished(session: &mut Session, version: i64) -> Result<Option<Un
     Ok(Some(Unfinished { direction, fixed }))
 }
 
+/// Digests of the statements of a version that are done in this direction, by number.
+///
+/// # Errors
+/// The server's.
+pub async fn done(
+    session: &mut Session,
+    version: i64,
+    direction: Direction,
+) -> Result<BTreeMap<usize, String>, Stopped> {
+    let query = sqlx::query(
+        "SELECT statement, digest FROM rehearsal.journal WHERE version = $1 AND direction = $2 AND state = 'done'",
+    )
+    .bind(version)
+    .bind(direction.as_str());
+    let rows = session.fetch_bound(query).await?;
+    Ok(rows.iter().map(|row| (usize::try_from(row.get::<i32, _>(0)).unwrap_or_default(), row.get(1))).collect())
+}
+
 /// Forgets what an earlier, finished pass over this file wrote.
 ///
 /// # Errors

@@ -9,13 +9,16 @@ use crate::error::Result;
 use crate::plan::{self, Refusal};
 use crate::postgres::history::History;
 use crate::postgres::query::Stopped;
-use crate::postgres::{catalog, journal};
+use crate::postgres::{activity, catalog, journal};
 use crate::report::format::{bytes, plural};
 use crate::statement::Mode;
 
 /// A transaction that is older than this holds up a release: locks queue behind it, and
 /// CONCURRENTLY waits for it.
 const LONG_TRANSACTION_SECONDS: u32 = 60;
+
+/// How many of those are named.
+const LONG_TRANSACTIONS_NAMED: u32 = 10;
 
 /// How many tables are named.
 const NAMED: usize = 10;
@@ -81,8 +84,9 @@ impl Step for Preflight {
         for index in catalog::invalid_indexes(&mut session).await? {
             worth_a_look.push(format!("index {index} is INVALID"));
         }
-        for transaction in catalog::long_transactions(&mut session, LONG_TRANSACTION_SECONDS).await? {
-            worth_a_look.push(format!("a long transaction holds things up: {}", transaction.description));
+        let long = activity::open_for(&mut session, LONG_TRANSACTION_SECONDS, LONG_TRANSACTIONS_NAMED).await;
+        for transaction in long.map_err(Stopped::doing("look for long transactions"))? {
+            worth_a_look.push(format!("a long transaction holds things up: {transaction}"));
         }
         session.close().await;
         if !not_ready.is_empty() {

@@ -214,8 +214,7 @@ impl Shared {
         mut client: WriteHalf<Box<dyn Stream>>,
     ) -> std::io::Result<()> {
         let mut held = Vec::new();
-        loop {
-            let Ok(kind) = server.read_u8().await else { break };
+        while let Ok(kind) = server.read_u8().await {
             held.extend(message(&mut server, Some(kind)).await?);
             // ReadyForQuery ends an answer.
             if awaited.load(Ordering::SeqCst) {

@@ -327,9 +327,7 @@ fn classify_by_kind(statement: &Stmt, no_transaction: bool) -> Class {
         Stmt::Reindex(_) if whole_database(statement.syntax()) => repeatable(),
         Stmt::Cluster(cluster) if cluster.syntax().children().next().is_none() => repeatable(),
         Stmt::Discard(discard) if has_token(discard.syntax(), SyntaxKind::ALL_KW) => repeatable(),
-        Stmt::AlterTable(alter) if concurrently() => {
-            detached(alter).map_or_else(unknown, |action| Class::NonTransactional(action))
-        }
+        Stmt::AlterTable(alter) if concurrently() => detached(alter).map_or_else(unknown, Class::NonTransactional),
         // These may commit inside; in a file that asks for no transaction they must be able to.
         Stmt::Call(_) | Stmt::Do(_) if no_transaction => unknown(),
         _ => Class::Transactional,

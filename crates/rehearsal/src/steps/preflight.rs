@@ -8,6 +8,7 @@ use crate::context::Context;
 use crate::error::Result;
 use crate::plan::{self, Refusal};
 use crate::postgres::history::History;
+use crate::postgres::identifier::quote;
 use crate::postgres::query::Stopped;
 use crate::postgres::{activity, catalog, journal};
 use crate::report::format::{bytes, plural};
@@ -66,11 +67,13 @@ impl Step for Preflight {
             Some(_) => {}
         }
         let journalled = plan.files().iter().any(|file| file.script.mode == Mode::Stepwise);
-        if journalled && !overview.may_create_schema && !journal::exists(&mut session).await? {
+        if journalled && !journal::can_be_kept(&mut session).await? {
             not_ready.push(format!(
-                "the role {} may not create the schema {} for the journal",
-                overview.role,
-                journal::SCHEMA
+                "the role {role} may not create the schema {schema} for the journal, without which nobody could tell how far \
+                 a file that is not one transaction has come; whoever may can run CREATE SCHEMA {schema} AUTHORIZATION {owner}",
+                role = overview.role,
+                schema = journal::SCHEMA,
+                owner = quote(&overview.role),
             ));
         }
         let table = &cx.workspace.config.history_table;

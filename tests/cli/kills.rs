@@ -4,6 +4,7 @@
 //! A run has too many round trips for stopping at each in every suite: some are taken, evenly, with the
 //! ways to stop in turn. `REHEARSAL_TEST_KILLS=all` stops at each of them in each way, which takes an hour.
 
+use rehearsal::target::Target;
 use rehearsal_tests::gate::{Gate, Moment};
 use rehearsal_tests::state::{self, Chance};
 use rehearsal_tests::{Database, Ended, Project, Running, server, until};
@@ -57,7 +58,7 @@ impl Case {
         Self::on(&server().database("postgres"), project, base).await
     }
 
-    async fn on(server: &rehearsal::target::Target, project: Project, base: i64) -> Self {
+    async fn on(server: &Target, project: Project, base: i64) -> Self {
         let database = Database::create_on(server).await;
         let project = project.on(&database);
         project.run(&format!("migrate --to {base}")).await.must_exit(0);
@@ -467,12 +468,16 @@ async fn with_the_server() {
 
 /// This workspace as it is before a release, with some people in it.
 async fn before(after: i64, to: i64) -> Case {
+    before_on(&server().database("postgres"), after, to).await
+}
+
+async fn before_on(server: &Target, after: i64, to: i64) -> Case {
     let project = all_releases();
     for check in project.names_in("migrations/checks") {
         project.remove(&format!("migrations/checks/{check}"));
     }
     project.change("rehearsal.toml", LIMITS);
-    let database = Database::create().await;
+    let database = Database::create_on(server).await;
     let project = project.on(&database);
     for fixture in project.names_in("migrations/fixtures") {
         let version: i64 = fixture.split('_').next().and_then(|number| number.parse().ok()).expect("a version");
@@ -485,6 +490,27 @@ async fn before(after: i64, to: i64) -> Case {
     }
     project.run(&format!("migrate --to {after}")).await.must_exit(0);
     Case { project, base: database, command: format!("migrate --to {to}"), was_done: None }
+}
+
+/// The releases of this workspace: the version before each, and its own newest.
+const RELEASES: [(i64, i64); 5] = [(1, 6), (6, 11), (11, 13), (13, 19), (19, 23)];
+
+#[tokio::test]
+async fn releases_with_the_server() {
+    let own = server::another().await;
+    for (after, to) in RELEASES {
+        before_on(&own.database("postgres"), after, to).await.stopped_everywhere(CRASHES, 4).await;
+    }
+    own.remove().await;
+}
+
+#[tokio::test]
+async fn releases_on_the_way_back() {
+    for (after, to) in RELEASES {
+        let case = before(to, to).await;
+        let case = Case { command: format!("rollback --to {after}"), ..case };
+        case.stopped_everywhere(BLOWS, 4).await;
+    }
 }
 
 #[tokio::test]

@@ -33,7 +33,7 @@ pub(super) async fn create(
 ) -> Result<u64, Trouble> {
     let Some(name) = &build.name else { return create_unnamed(applier, statement, build, begun).await };
     if let Some((index, of_table)) = indexes::beside(applier.session, name, &build.table).await? {
-        if is_there(applier, build, &index, of_table).await? {
+        if is_there(applier, build, &index, of_table, begun).await? {
             return Ok(0);
         }
         drop_invalid(applier, &index).await?;
@@ -62,6 +62,7 @@ async fn is_there(
     build: &IndexBuild,
     index: &Index,
     of_table: bool,
+    begun: bool,
 ) -> Result<bool, Trouble> {
     if let Some(pid) = index.builder {
         return Err(Trouble::unexpected(
@@ -85,6 +86,11 @@ async fn is_there(
             ),
             "give this one another name, or drop the other one if nobody needs it",
         )),
+        // A role without the right to make temporary tables: only this statement's own try may have built it.
+        None if of_table && begun => {
+            applier.events.info(format!("index {} was built before the run stopped", index.name));
+            Ok(true)
+        }
         // Then the statement says itself what is wrong with it.
         None => Ok(false),
     }

@@ -35,3 +35,25 @@ async fn somebody_elses_table_stops_only_a_release_that_alters_it() {
         ))
         .await;
 }
+
+/// A file that is one transaction needs no journal; another one does, and somebody else may have to make
+/// the place for it.
+#[tokio::test]
+async fn a_journal_that_may_not_be_made() {
+    let database = Database::create().await;
+    let role = format!("narrow_{}", database.name());
+    let url = database.role(&role, "secret").await;
+    database.execute(&format!("GRANT CREATE ON SCHEMA public TO {role}")).await;
+    let project = project().items(10).variable("DATABASE_URL", &url);
+    project.run("migrate --to 1").await.must_exit(0);
+    let ended = project.run("migrate").await;
+    ended.must_exit(3);
+    let remedy = format!("CREATE SCHEMA rehearsal AUTHORIZATION \"{role}\"");
+    assert!(ended.error().0.contains("without which nobody could tell how far"), "{}", ended.text());
+    assert!(ended.error().0.contains(&remedy), "{}", ended.text());
+    assert_eq!(database.applied().await, ["1"]);
+    database.execute(&remedy).await;
+    project.run("migrate").await.must_exit(0);
+    assert_eq!(database.applied().await, ["1", "2", "3"]);
+    database.execute(&format!("DROP OWNED BY {role} CASCADE")).await;
+}

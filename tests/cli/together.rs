@@ -138,11 +138,16 @@ async fn a_lock_that_is_never_given_back() {
     let project = needs_a_lock().on(&database);
     project.run("migrate --to 1").await.must_exit(0);
     let mut holder = database.connect().await;
-    holder.execute("BEGIN; SELECT * FROM a").await.expect("a lock");
+    holder.execute("BEGIN; SELECT E'it\\'s secret', $$secret$$, 4711 FROM a -- secret").await.expect("a lock");
     let before = database.everything().await;
     let ended = project.run("migrate").await;
     ended.must_exit(4);
-    assert!(ended.error().0.starts_with("no lock within 5 tries for migrations/2_b.up.sql:2"), "{}", ended.text());
+    let (error, hint) = ended.error();
+    assert!(error.starts_with("no lock within 5 tries for migrations/2_b.up.sql:2"), "{error}");
+    // Who is in the way, and how to end it; nothing of what it holds.
+    assert!(hint.contains("(test, user ") && hint.contains(", idle in transaction, in its transaction for "), "{hint}");
+    assert!(hint.contains(": BEGIN; SELECT '…', '…', … FROM a [to end it: SELECT pg_terminate_backend("), "{hint}");
+    assert!(!ended.text().contains("secret") && !ended.text().contains("4711"), "{}", ended.text());
     assert_eq!(database.everything().await, before);
     // And the way back.
     holder.execute("COMMIT").await.expect("the lock is given back");
@@ -228,6 +233,7 @@ async fn a_connection_that_is_lost() {
     let (error, hint) = ended.error();
     assert!(error.starts_with("migrations/1_a.up.sql:2:1: "), "{error}");
     assert!(hint.contains("the connection was lost"), "{hint}");
+    assert!(hint.ends_with("the file was applied as a whole or not at all, and the next run sees which"), "{hint}");
     until("its session ends", async || database.sessions().await.is_empty().then_some(())).await;
     project.variable("DATABASE_URL", &database.url()).run("migrate").await.must_exit(0);
     assert_eq!(database.applied().await, ["1"]);

@@ -9,6 +9,7 @@ use sqlx::postgres::{PgConnection, PgRow};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor, Row};
 
 use crate::server::{PASSWORD_ROLE, server};
+use crate::wait::until;
 
 static NUMBER: AtomicU32 = AtomicU32::new(1);
 
@@ -31,10 +32,42 @@ pub fn of(name: &str) -> Database {
 impl Database {
     /// Creates an empty one.
     pub async fn create() -> Self {
+        Self::create_from(&server().database("postgres"), "template0").await
+    }
+
+    /// Creates an empty one on a server that the test has started itself.
+    pub async fn create_on(server: &Target) -> Self {
+        Self::create_from(server, "template0").await
+    }
+
+    /// Creates another one that is the same in all. Nobody may be connected to this one meanwhile.
+    pub async fn copy(&self) -> Self {
+        until("nobody is connected to the original", async || {
+            self.sessions_seen_from_outside().await.eq(&0).then_some(())
+        })
+        .await;
+        Self::create_from(&self.target.with_database("postgres"), &self.name).await
+    }
+
+    async fn create_from(maintenance: &Target, template: &str) -> Self {
         let name = format!("test_{}", NUMBER.fetch_add(1, Ordering::Relaxed));
-        execute(&server().database("postgres"), &format!("CREATE DATABASE {} TEMPLATE template0", quote(&name))).await;
-        let target = server().database(&name);
-        Self { name, target }
+        execute(maintenance, &format!("CREATE DATABASE {} TEMPLATE {}", quote(&name), quote(template))).await;
+        Self { target: maintenance.with_database(&name), name }
+    }
+
+    /// Sessions of any kind, the test's own and those of the server's background included.
+    async fn sessions_seen_from_outside(&self) -> i64 {
+        let mut connection = connect(&self.target.with_database("postgres")).await;
+        let query = sqlx::query("SELECT count(*) FROM pg_stat_activity WHERE datname = $1").bind(&self.name);
+        let count = query.fetch_one(&mut connection).await.expect("the sessions are counted").get(0);
+        let _ = connection.close().await;
+        count
+    }
+
+    /// Its superuser on it.
+    #[must_use]
+    pub fn target(&self) -> &Target {
+        &self.target
     }
 
     /// Its name.
@@ -154,7 +187,7 @@ impl Database {
 
 impl Drop for Database {
     fn drop(&mut self) {
-        let target = server().database("postgres");
+        let target = self.target.with_database("postgres");
         let drop = format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", quote(&self.name));
         // A drop cannot wait for a future, and this one may run inside of a runtime.
         let dropped = std::thread::spawn(move || {

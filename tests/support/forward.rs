@@ -25,12 +25,12 @@ impl Forward {
     pub async fn open() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let port = listener.local_addr().expect("an address").port();
-        let server = server().database("postgres");
+        let server = Address::of(&server().database("postgres"));
         let task = tokio::spawn(async move {
             // Its connections end with it.
             let mut connections = JoinSet::new();
             while let Ok((client, _)) = listener.accept().await {
-                connections.spawn(forward(client, address(&server)));
+                connections.spawn(forward(client, server.clone()));
             }
         });
         Self { port, task }
@@ -49,32 +49,44 @@ impl Drop for Forward {
     }
 }
 
-enum Address {
+/// Both directions of a connection.
+pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
+
+/// Where a server listens.
+#[derive(Clone)]
+pub(crate) enum Address {
     Socket(PathBuf),
     Tcp(String, u16),
 }
 
-fn address(server: &Target) -> Address {
-    match server.host() {
-        Host::Socket(folder) => Address::Socket(folder.join(".s.PGSQL.5432")),
-        Host::Tcp(host) => {
-            let url = server.sandbox_url();
-            let port = url.rsplit_once(':').and_then(|(_, rest)| rest.split('/').next()?.parse().ok());
-            Address::Tcp(host.clone(), port.expect("the URL has a port"))
+impl Address {
+    pub(crate) fn of(server: &Target) -> Self {
+        match server.host() {
+            Host::Socket(folder) => Self::Socket(folder.join(".s.PGSQL.5432")),
+            Host::Tcp(host) => {
+                let url = server.sandbox_url();
+                let port = url.rsplit_once(':').and_then(|(_, rest)| rest.split('/').next()?.parse().ok());
+                Self::Tcp(host.clone(), port.expect("the URL has a port"))
+            }
         }
+    }
+
+    pub(crate) async fn connect(self) -> std::io::Result<Box<dyn Stream>> {
+        Ok(match self {
+            Self::Socket(path) => Box::new(UnixStream::connect(path).await?),
+            Self::Tcp(host, port) => {
+                let stream = TcpStream::connect((host, port)).await?;
+                stream.set_nodelay(true)?;
+                Box::new(stream)
+            }
+        })
     }
 }
 
-async fn forward(client: TcpStream, address: Address) {
-    match address {
-        Address::Socket(path) => both_ways(client, UnixStream::connect(path).await.expect("the server's socket")).await,
-        Address::Tcp(host, port) => {
-            both_ways(client, TcpStream::connect((host, port)).await.expect("the server's port")).await
-        }
-    }
-}
-
-async fn both_ways(mut client: TcpStream, mut server: impl AsyncRead + AsyncWrite + Unpin) {
+async fn forward(mut client: TcpStream, address: Address) {
+    let mut server = address.connect().await.expect("the server listens");
     // Either side may hang up whenever it likes.
     let _ = copy_bidirectional(&mut client, &mut server).await;
 }

@@ -8,10 +8,12 @@ pub mod command;
 pub mod database;
 pub mod docker;
 pub mod forward;
+pub mod gate;
 pub mod leftovers;
 pub mod pooler;
 pub mod project;
 pub mod server;
+pub mod state;
 pub mod wait;
 pub mod words;
 

@@ -84,19 +84,26 @@ fn choice(environment: &Environment) -> Choice {
     }
 }
 
-fn start() -> Server {
-    remove_at_exit();
+/// Another server, for a test that does to it what others must not see. It goes when it is dropped.
+///
+/// # Panics
+/// When it cannot be started.
+pub async fn another() -> Sandbox {
     let environment = environment();
     let request =
         Request { major: None, preferred: None, image: None, start_limit: START_LIMIT, expected_bytes: EXPECTED_BYTES };
+    let (events, cancel) = (Emitter::default(), CancellationToken::new());
+    providers::start(choice(&environment), &request, &environment, &events, &cancel)
+        .await
+        .unwrap_or_else(|error| panic!("no server for the tests: {error}"))
+}
+
+fn start() -> Server {
+    remove_at_exit();
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
     let (sandbox, maintenance) = runtime.block_on(async {
-        let events = Emitter::default();
-        let sandbox =
-            providers::start(choice(&environment), &request, &environment, &events, &CancellationToken::new())
-                .await
-                .unwrap_or_else(|error| panic!("no server for the tests: {error}"));
+        let sandbox = another().await;
         let maintenance = sandbox.database("postgres");
         database::execute(&maintenance, &format!("CREATE ROLE {PASSWORD_ROLE} NOLOGIN")).await;
         ask_for_passwords(&maintenance).await;

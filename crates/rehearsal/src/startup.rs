@@ -24,6 +24,9 @@ use crate::target::Target;
 /// together each holds them for [`BUDGET`] at the most, and all but the first for a look only.
 const INSTANT_PATIENCE: Duration = Duration::from_secs(10);
 
+/// Why a start does not try what the one before it could not do.
+const ANSWERED: &str = "who held the migration lock until now has left it, a start or a run that did not get through";
+
 /// What a service does about pending migrations.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum StartupPolicy {
@@ -158,22 +161,28 @@ async fn on(
         },
         ..Limits::default()
     };
-    match Applier::lock(session, &limits).await {
+    let waited = match Applier::lock(session, &limits).await {
         Err(Error::Busy(busy)) if policy == StartupPolicy::InstantOnly => {
             let found = Found::look(session, migrations, table).await?;
             let refused = found.plan.files().first().map(|file| refused(file, 1, busy.to_string()));
             return Ok(found.told(migrations, Vec::new(), refused));
         }
         locked => locked?,
-    }
+    };
     for schema in migrator.create_schemas.iter() {
         // As written, as sqlx does it: the name may be quoted already.
         let sql = format!("CREATE SCHEMA IF NOT EXISTS {schema}");
         session.execute(&sql).await.map_err(Stopped::doing(format!("create the schema {schema}")))?;
     }
     // Another replica may have been faster.
+    let wanted = found.plan.files().first().map(|file| file.version);
     let Found { plan, .. } = Found::look(session, migrations, table).await?;
     let refused = match policy {
+        // It has tried, and the file is still to come. Ten replicas that try in turn would be ten seconds in
+        // which requests are held up again and again.
+        StartupPolicy::InstantOnly if waited && plan.files().first().map(|file| file.version) == wanted => {
+            plan.files().first().map(|file| refused(file, 1, ANSWERED.into()))
+        }
         StartupPolicy::InstantOnly => apply_instantly(session, &plan, table).await?,
         _ => {
             let (events, run_id) = (Emitter::default(), crate::run::run_id("startup"));

@@ -7,7 +7,7 @@ use std::ops::Range;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
-use squawk_syntax::ast::{AstNode, Stmt};
+use squawk_syntax::ast::{AlterTable, AlterTableAction, AstNode, Reindex, ReindexTarget, Stmt};
 use squawk_syntax::{SourceFile, SyntaxKind, SyntaxNode};
 
 use crate::apply::OwnLimits;
@@ -30,17 +30,21 @@ pub enum Class {
 /// What a non-transactional statement does, as far as recovery after a crash needs to know.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
-    /// `CREATE INDEX CONCURRENTLY`; names as written, quotes included.
-    CreateIndex {
-        /// The index, unless PostgreSQL is to choose its name.
-        name: Option<String>,
-        /// Its table.
-        table: String,
-    },
+    /// `CREATE INDEX CONCURRENTLY`.
+    CreateIndex(IndexBuild),
     /// `DROP INDEX CONCURRENTLY`.
     DropIndex {
         /// The index as written, with its schema if that was given.
         name: String,
+    },
+    /// `REINDEX … CONCURRENTLY`, which leaves INVALID indexes of its own when it is stopped.
+    Reindex(Reindexed),
+    /// `ALTER TABLE … DETACH PARTITION … CONCURRENTLY`; names as written, quotes included.
+    DetachPartition {
+        /// The partitioned table.
+        table: String,
+        /// What is to go.
+        partition: String,
     },
     /// What may simply be run again: `VACUUM`, `REINDEX`, `CLUSTER` …
     Repeatable {
@@ -53,6 +57,30 @@ pub enum Action {
         /// See [`Action::Repeatable`].
         waits: bool,
     },
+}
+
+/// An index that is to be built; names as written, quotes included.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IndexBuild {
+    /// The index, unless PostgreSQL is to choose its name.
+    pub name: Option<String>,
+    /// Its table.
+    pub table: String,
+    /// No two rows may have the same key.
+    pub unique: bool,
+    /// What stands behind the table's name: method, keys, condition.
+    pub definition: String,
+}
+
+/// What a `REINDEX` is about; names as written, quotes included.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reindexed {
+    /// One index.
+    Index(String),
+    /// The indexes of a table.
+    Table(String),
+    /// Those of a schema or of the database.
+    All,
 }
 
 /// The marker `/* batch: TABLE.KEY */ TRUE` of a statement.
@@ -374,12 +402,15 @@ fn classify_by_kind(statement: &Stmt, no_transaction: bool) -> Class {
     let unknown = || Class::NonTransactional(Action::Unknown { waits: concurrently() });
     match statement {
         Stmt::CreateIndex(create) if create.concurrently_token().is_some() => {
-            Class::NonTransactional(Action::CreateIndex {
+            let Some(table) = create.table_relation_name() else { return unknown() };
+            let whole = create.syntax().text().to_string();
+            let behind = usize::from(table.syntax().text_range().end() - create.syntax().text_range().start());
+            Class::NonTransactional(Action::CreateIndex(IndexBuild {
                 name: create.index().map(|index| text(index.syntax())),
-                table: create.table_relation_name().map_or_else(String::new, |name| {
-                    text(name.syntax()).trim_start_matches("ONLY ").trim_start_matches("only ").to_owned()
-                }),
-            })
+                table: text(table.syntax()).trim_start_matches("ONLY ").trim_start_matches("only ").to_owned(),
+                unique: create.unique_token().is_some(),
+                definition: whole[behind..].trim().trim_end_matches(';').to_owned(),
+            }))
         }
         Stmt::DropIndex(drop) if drop.concurrently_token().is_some() => {
             let name = drop.index_refs().next().map(|name| text(name.syntax())).unwrap_or_default();
@@ -396,14 +427,36 @@ fn classify_by_kind(statement: &Stmt, no_transaction: bool) -> Class {
         Stmt::Vacuum(_) | Stmt::AlterSystem(_) => repeatable(),
         // REINDEX of a schema, a database or the system commits after each table, and so does CLUSTER
         // without one.
-        Stmt::Reindex(_) if concurrently() || whole_database(statement.syntax()) => repeatable(),
+        Stmt::Reindex(reindex) if concurrently() => Class::NonTransactional(Action::Reindex(reindexed(reindex))),
+        Stmt::Reindex(_) if whole_database(statement.syntax()) => repeatable(),
         Stmt::Cluster(cluster) if cluster.syntax().children().next().is_none() => repeatable(),
-        // ALTER TABLE … DETACH PARTITION … CONCURRENTLY
-        Stmt::AlterTable(_) if concurrently() => unknown(),
+        Stmt::AlterTable(alter) if concurrently() => detached(alter).map_or_else(unknown, Class::NonTransactional),
         // These may commit inside; in a file that asks for no transaction they must be able to.
         Stmt::Call(_) | Stmt::Do(_) if no_transaction => unknown(),
         _ => Class::Transactional,
     }
+}
+
+fn reindexed(reindex: &Reindex) -> Reindexed {
+    let name = |node: Option<String>, what: fn(String) -> Reindexed| node.map_or(Reindexed::All, what);
+    match reindex.reindex_target() {
+        Some(ReindexTarget::ReindexTargetIndex(target)) => {
+            name(target.index_ref().map(|index| index.syntax().text().to_string()), Reindexed::Index)
+        }
+        Some(ReindexTarget::ReindexTargetTable(target)) => {
+            name(target.table_name_ref().map(|table| table.syntax().text().to_string()), Reindexed::Table)
+        }
+        _ => Reindexed::All,
+    }
+}
+
+/// `ALTER TABLE … DETACH PARTITION … CONCURRENTLY`, which is alone in its statement.
+fn detached(alter: &AlterTable) -> Option<Action> {
+    let AlterTableAction::DetachPartition(detach) = alter.actions().next()? else { return None };
+    Some(Action::DetachPartition {
+        table: alter.table_relation_name()?.syntax().text().to_string().trim().to_owned(),
+        partition: detach.table_name_ref()?.syntax().text().to_string().trim().to_owned(),
+    })
 }
 
 /// The statement's first words, for a line of a table: blanks folded, at most `most` characters.
@@ -519,12 +572,40 @@ mod tests {
         assert_eq!(
             classes,
             [
-                Class::NonTransactional(Action::CreateIndex {
+                Class::NonTransactional(Action::CreateIndex(IndexBuild {
                     name: Some("\"I x\"".into()),
-                    table: "public.\"user\"".into()
-                }),
+                    table: "public.\"user\"".into(),
+                    unique: true,
+                    definition: "(a)".into(),
+                })),
                 Class::NonTransactional(Action::DropIndex { name: "s.i".into() }),
                 Class::NonTransactional(Action::Repeatable { waits: false }),
+            ]
+        );
+    }
+
+    #[test]
+    fn what_leaves_something_behind_tells_where_to_look() {
+        let parsed = parsed(
+            "-- no-transaction\nREINDEX INDEX CONCURRENTLY s.i;\nREINDEX (VERBOSE) TABLE CONCURRENTLY \"T\";\n\
+             REINDEX SCHEMA CONCURRENTLY s;\nALTER TABLE IF EXISTS s.parts DETACH PARTITION \"P 1\" CONCURRENTLY;\n\
+             CREATE INDEX CONCURRENTLY ON ONLY t USING gin (a) WHERE b /* ; */;",
+        );
+        let classes: Vec<_> = parsed.statements.iter().map(|s| s.class.clone()).collect();
+        let outside = Class::NonTransactional;
+        assert_eq!(
+            classes,
+            [
+                outside(Action::Reindex(Reindexed::Index("s.i".into()))),
+                outside(Action::Reindex(Reindexed::Table("\"T\"".into()))),
+                outside(Action::Reindex(Reindexed::All)),
+                outside(Action::DetachPartition { table: "s.parts".into(), partition: "\"P 1\"".into() }),
+                outside(Action::CreateIndex(IndexBuild {
+                    name: None,
+                    table: "t".into(),
+                    unique: false,
+                    definition: "USING gin (a) WHERE b /* ; */".into(),
+                })),
             ]
         );
     }

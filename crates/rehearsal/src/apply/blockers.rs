@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
-use sqlx::Row;
-
 use crate::error::Result;
+use crate::postgres::activity;
 use crate::postgres::query::Stopped;
 use crate::postgres::session::Session;
 use crate::target::Target;
@@ -46,18 +45,8 @@ impl Watched {
     async fn blockers(&self) -> Result<String> {
         let cancel = tokio_util::sync::CancellationToken::new();
         let mut session = Session::connect(&self.target, "blockers", &cancel).await?;
-        // Constants are hidden: a query may hold anything.
-        let query = sqlx::query(
-            "SELECT format('pid %s (%s, user %s, in its transaction for %s): %s', a.pid, \
-                    coalesce(nullif(a.application_name, ''), 'unnamed'), a.usename, \
-                    justify_interval(date_trunc('second', clock_timestamp() - a.xact_start)), \
-                    left(regexp_replace(regexp_replace(a.query, '''[^'']*''', '''…''', 'g'), '\\s+', ' ', 'g'), 200)) \
-             FROM unnest(pg_blocking_pids($1)) AS b(pid) JOIN pg_stat_activity a USING (pid) ORDER BY a.xact_start LIMIT 3",
-        )
-        .bind(self.pid);
-        let rows = session.fetch_bound(query).await.map_err(Stopped::doing("see who blocks"))?;
+        let found = activity::blocking(&mut session, self.pid).await.map_err(Stopped::doing("see who blocks"))?;
         session.close().await;
-        let named: Vec<String> = rows.iter().map(|row| row.get::<String, _>(0)).collect();
-        Ok(named.join("; "))
+        Ok(activity::named(&found))
     }
 }

@@ -113,6 +113,9 @@ impl StatementError {
     pub fn hint(&self) -> String {
         let state = if self.half_way {
             "what was done before it stays done; run the same command again and it goes on from here"
+        } else if self.connection_lost {
+            // The answer to a COMMIT may be what was lost.
+            "the file was applied as a whole or not at all, and the next run sees which"
         } else {
             "the transaction was rolled back, nothing of this file was applied"
         };

@@ -32,13 +32,15 @@ pub struct Applier<'a> {
 
 impl Applier<'_> {
     /// Takes both locks: our own for the run, and sqlx's for its history. What is planned before that
-    /// may be out of date, so plan after it. They end with the session.
+    /// may be out of date, so plan after it. They end with the session. Tells whether another run had the
+    /// first of them until then.
     ///
     /// # Errors
     /// [`crate::postgres::BusyError`] that names the holder.
-    pub async fn lock(session: &mut Session, limits: &Limits) -> Result<()> {
-        Lock::Run.acquire(session, limits.run_lock_patience).await?;
-        Lock::Sqlx.acquire(session, limits.run_lock_patience).await
+    pub async fn lock(session: &mut Session, limits: &Limits) -> Result<bool> {
+        let waited = Lock::Run.acquire(session, limits.run_lock_patience).await?;
+        Lock::Sqlx.acquire(session, limits.run_lock_patience).await?;
+        Ok(waited)
     }
 
     /// Gives both locks back. After a failure there is no need: the server does when the session ends.

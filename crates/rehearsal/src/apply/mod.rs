@@ -2,16 +2,20 @@
 
 pub mod batch;
 mod blockers;
+mod detach;
 pub mod failure;
 pub mod file;
+mod index;
 pub mod instant;
 pub mod limits;
 pub mod one_transaction;
 mod outside;
 pub mod own_limits;
+mod reindex;
 pub mod retry;
 mod spot;
 pub mod stepwise;
+mod waiting;
 
 pub use failure::StatementError;
 pub use file::Applier;

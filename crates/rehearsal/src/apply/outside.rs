@@ -5,12 +5,14 @@ use std::time::Instant;
 
 use super::failure::{StatementError, stopped_at};
 use super::file::Applier;
+use super::index::{self, Trouble};
 use super::limits::Unsure;
 use super::stepwise::Figures;
-use crate::error::Result;
+use super::waiting::Waiting;
+use super::{detach, reindex};
+use crate::error::{Error, Result};
 use crate::event::{EventKind, milliseconds};
 use crate::plan::PlannedFile;
-use crate::postgres::catalog;
 use crate::postgres::journal::{Entry, Place, State};
 use crate::postgres::locks::Lock;
 use crate::postgres::query::Stopped;
@@ -47,14 +49,14 @@ pub(super) async fn run(
     // waits for that snapshot: the lock must not be held across it.
     Lock::Sqlx.release(applier.session).await?;
     let began = Instant::now();
-    let rows = match execute(applier, statement, action, begun).await {
+    let rows = match execute(applier, file, statement, action, begun).await {
         Ok(rows) => rows,
-        Err(stopped) => {
+        Err(Trouble { stopped, advice }) => {
             if matches!(&stopped, Stopped::Failed(error) if error.as_database_error().is_some()) {
                 // The server has said no: nothing is unclear about it.
                 let _ = place.wait(applier.session, &statement.digest(), applier.run_id).await;
             }
-            return Err(stopped_at(file, statement, true)(stopped));
+            return Err(advised(stopped_at(file, statement, true)(stopped), advice));
         }
     };
     // Written before anything else is waited for: from here on it is done.
@@ -67,18 +69,30 @@ pub(super) async fn run(
     Ok(Figures::of(rows, 0))
 }
 
+fn advised(error: Error, advice: Option<String>) -> Error {
+    match (error, advice) {
+        (Error::Statement(error), Some(advice)) => Box::new(StatementError { detail: Some(advice), ..*error }).into(),
+        (error, _) => error,
+    }
+}
+
 async fn execute(
     applier: &mut Applier<'_>,
+    file: &PlannedFile,
     statement: &Statement,
     action: &Action,
     begun: bool,
-) -> Result<u64, Stopped> {
+) -> Result<u64, Trouble> {
     // CONCURRENTLY waits for other transactions by its nature, and blocks nobody meanwhile: the
     // budget is on the whole. Anything else must not make others queue behind it.
     let waits = match action {
-        Action::CreateIndex { .. } | Action::DropIndex { .. } => true,
+        Action::CreateIndex(_) | Action::DropIndex { .. } | Action::Reindex(_) | Action::DetachPartition { .. } => true,
         Action::Repeatable { waits } | Action::Unknown { waits } => *waits,
     };
+    let place = format!("{}:{}", file.script.path.display(), statement.line);
+    if begun && matches!(action, Action::Repeatable { .. }) {
+        applier.events.info(format!("{place} was begun before, and is run again: that does no harm"));
+    }
     let lock_timeout = if waits { 0 } else { applier.limits.highest_lock_timeout().as_millis() };
     let limits = format!(
         "SET lock_timeout = {lock_timeout}; SET statement_timeout = {}",
@@ -86,51 +100,26 @@ async fn execute(
     );
     // A statement of its own: together they would be one implicit transaction.
     applier.session.execute(&limits).await?;
-    let rows = match action {
-        Action::CreateIndex { name: Some(name), table } => create_index(applier, statement, name, table, begun).await,
-        Action::DropIndex { name } => drop_index(applier, statement, name, begun).await,
-        Action::CreateIndex { name: None, .. } | Action::Repeatable { .. } | Action::Unknown { .. } => {
-            applier.session.execute(&statement.sql).await.map(|done| done.rows_affected())
-        }
+    let rows = if waits {
+        let waiting = Waiting::new(applier.session, place, applier.events);
+        waiting.foretell(applier.session).await?;
+        waiting.during(act(applier, statement, action, begun)).await
+    } else {
+        act(applier, statement, action, begun).await
     }?;
     applier.session.reset_limits().await?;
     Ok(rows)
 }
 
-async fn create_index(
-    applier: &mut Applier<'_>,
-    statement: &Statement,
-    name: &str,
-    table: &str,
-    begun: bool,
-) -> Result<u64, Stopped> {
-    match catalog::index(applier.session, name, table).await? {
-        Some(index) if !index.valid => {
-            applier.events.warn(format!(
-                "an INVALID index {} was left by an earlier try; dropping it and building it again",
-                index.name
-            ));
-            applier.session.execute(&format!("DROP INDEX CONCURRENTLY {}", index.name)).await?;
+async fn act(applier: &mut Applier<'_>, statement: &Statement, action: &Action, begun: bool) -> Result<u64, Trouble> {
+    let rows = match action {
+        Action::CreateIndex(build) => return index::create(applier, statement, build, begun).await,
+        Action::DropIndex { name } => index::remove(applier, statement, name, begun).await,
+        Action::Reindex(of) => reindex::run(applier, statement, of).await,
+        Action::DetachPartition { table, partition } => detach::run(applier, statement, table, partition, begun).await,
+        Action::Repeatable { .. } | Action::Unknown { .. } => {
+            applier.session.execute(&statement.sql).await.map(|done| done.rows_affected())
         }
-        // Only this statement's own unfinished try may have built it; anybody else's is the server's
-        // to refuse.
-        Some(index) if begun => {
-            applier.events.info(format!("index {} was built before the run stopped", index.name));
-            return Ok(0);
-        }
-        _ => {}
-    }
-    let rows = applier.session.execute(&statement.sql).await?.rows_affected();
-    match catalog::index(applier.session, name, table).await? {
-        Some(index) if index.valid => Ok(rows),
-        _ => Err(Stopped::Unexpected(format!("the statement ended without an error, but index {name} is not valid"))),
-    }
-}
-
-async fn drop_index(applier: &mut Applier<'_>, statement: &Statement, name: &str, begun: bool) -> Result<u64, Stopped> {
-    if begun && catalog::index_by_name(applier.session, name).await?.is_none() {
-        applier.events.info(format!("index {name} is gone already"));
-        return Ok(0);
-    }
-    applier.session.execute(&statement.sql).await.map(|done| done.rows_affected())
+    };
+    Ok(rows?)
 }

@@ -100,7 +100,8 @@ async fn open(applier: &mut Applier<'_>, file: &PlannedFile) -> Result<()> {
     let doing = || Stopped::doing(format!("record that version {} has begun", file.version));
     let session = &mut *applier.session;
     if file.resumes {
-        applier.events.info(format!("version {} stopped half-way; going on from the journal", file.version));
+        tell_where_it_stands(applier, file).await.map_err(doing())?;
+        let session = &mut *applier.session;
         if file.direction == Direction::Up {
             history::set_checksum(session, applier.history_table, file.version, &file.checksum)
                 .await
@@ -129,6 +130,22 @@ async fn open(applier: &mut Applier<'_>, file: &PlannedFile) -> Result<()> {
         place(file, first).wait(session, &first.digest(), applier.run_id).await.map_err(doing())?;
     }
     session.execute("COMMIT").await.map_err(doing())?;
+    Ok(())
+}
+
+/// What the journal says of a file that stopped half-way, and what follows from it.
+async fn tell_where_it_stands(applier: &mut Applier<'_>, file: &PlannedFile) -> Result<(), Stopped> {
+    let done = journal::done(applier.session, file.version, file.direction).await?;
+    let statements = &file.script.statements;
+    let is_done =
+        |statement: &&Statement| done.get(&statement.number).is_some_and(|digest| *digest == statement.digest());
+    let next = match statements.iter().find(|statement| !is_done(statement)) {
+        Some(next) => format!("going on at {}:{}", file.script.path.display(), next.line),
+        None => "only its history row is left to write".to_owned(),
+    };
+    let (done, all) = (statements.iter().filter(is_done).count(), statements.len());
+    let version = file.version;
+    applier.events.info(format!("version {version} stopped half-way: {done} of {all} statements are done; {next}"));
     Ok(())
 }
 

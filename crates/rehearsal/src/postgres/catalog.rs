@@ -7,58 +7,6 @@ use super::query::Stopped;
 use super::session::Session;
 use crate::error::Result;
 
-/// An index as the catalog has it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Index {
-    /// `schema.name`, quoted where it must be.
-    pub name: String,
-    /// The planner may use it, and its uniqueness holds.
-    pub valid: bool,
-}
-
-/// A session that has been in one transaction for long.
-#[derive(Debug, Clone)]
-pub struct LongTransaction {
-    /// pid, application, user, age, and the first words of its query.
-    pub description: String,
-}
-
-/// The index of that name (as written in SQL, quotes included) on that table.
-///
-/// # Errors
-/// The server's; a name that is none.
-pub async fn index(session: &mut Session, name: &str, table: &str) -> Result<Option<Index>, Stopped> {
-    // An index lives in its table's schema; parse_ident unquotes and folds as the parser does.
-    let query = sqlx::query(
-        "SELECT i.indexrelid::regclass::text, i.indisvalid FROM pg_index i \
-         JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_class t ON t.oid = to_regclass($2) \
-         WHERE c.relname = (SELECT p[array_upper(p, 1)] FROM parse_ident($1) p) AND c.relnamespace = t.relnamespace",
-    )
-    .bind(name)
-    .bind(table);
-    first_index(session, query).await
-}
-
-/// The index of that name, schema-qualified or found by the search path.
-///
-/// # Errors
-/// The server's.
-pub async fn index_by_name(session: &mut Session, name: &str) -> Result<Option<Index>, Stopped> {
-    let query = sqlx::query(
-        "SELECT i.indexrelid::regclass::text, i.indisvalid FROM pg_index i WHERE i.indexrelid = to_regclass($1)",
-    )
-    .bind(name);
-    first_index(session, query).await
-}
-
-async fn first_index(
-    session: &mut Session,
-    query: sqlx::query::Query<'_, sqlx::Postgres, sqlx::postgres::PgArguments>,
-) -> Result<Option<Index>, Stopped> {
-    let rows = session.fetch_bound(query).await?;
-    Ok(rows.first().map(|row| Index { name: row.get(0), valid: row.get(1) }))
-}
-
 /// A table's name with its schema, both quoted where they must be; as it was given when there is no
 /// such table.
 ///
@@ -130,25 +78,6 @@ pub async fn key_column(session: &mut Session, table: &str, key: &str) -> Result
             indexed: row.get(3),
         }
     }))
-}
-
-/// Transactions that have been open for longer than `seconds`, oldest first, without ours.
-///
-/// # Errors
-/// The server's.
-pub async fn long_transactions(session: &mut Session, seconds: u32) -> Result<Vec<LongTransaction>> {
-    let query = sqlx::query(
-        "SELECT format('pid %s, %s, user %s, open for %s, %s: %s', pid, coalesce(nullif(application_name, ''), 'unnamed'), \
-                usename, justify_interval(date_trunc('second', clock_timestamp() - xact_start)), state, \
-                left(regexp_replace(regexp_replace(query, '''[^'']*''', '''…''', 'g'), '\\s+', ' ', 'g'), 80)) \
-         FROM pg_stat_activity \
-         WHERE xact_start < clock_timestamp() - make_interval(secs => $1) AND pid <> pg_backend_pid() \
-           AND datname = current_database() AND backend_type = 'client backend' \
-         ORDER BY xact_start LIMIT 10",
-    )
-    .bind(f64::from(seconds));
-    let rows = session.fetch_bound(query).await.map_err(Stopped::doing("look for long transactions"))?;
-    Ok(rows.iter().map(|row| LongTransaction { description: row.get(0) }).collect())
 }
 
 /// What a migrating role needs, and what a reader wants to know of a database.

@@ -28,8 +28,11 @@ const UPGRADES: [&str; FORMAT] = [
      COMMENT ON TABLE rehearsal.journal IS 'format 1'",
 ];
 
+const CREATE_SCHEMA: &str = "\
+CREATE SCHEMA rehearsal;
+COMMENT ON SCHEMA rehearsal IS 'How far migrations that are not one transaction have come; kept by rehearsal';";
+
 const CREATE: &str = "\
-CREATE SCHEMA IF NOT EXISTS rehearsal;
 CREATE TABLE IF NOT EXISTS rehearsal.journal (
     version bigint NOT NULL,
     direction text NOT NULL CHECK (direction IN ('up', 'down')),
@@ -44,8 +47,7 @@ CREATE TABLE IF NOT EXISTS rehearsal.journal (
     finished_at timestamptz,
     PRIMARY KEY (version, direction, statement)
 );
-COMMENT ON TABLE rehearsal.journal IS 'format 1';
-COMMENT ON SCHEMA rehearsal IS 'How far migrations that are not one transaction have come; kept by rehearsal';";
+COMMENT ON TABLE rehearsal.journal IS 'format 1';";
 
 /// The journal cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -105,7 +107,10 @@ pub struct Place {
 /// When the role may not create a schema in this database, or [`JournalError`].
 pub async fn ensure(session: &mut Session) -> Result<()> {
     match format(session).await? {
-        None => session.execute(CREATE).await.map_err(Stopped::doing("create the journal (schema rehearsal)"))?,
+        None => {
+            let sql = format!("{}{CREATE}", schema_to_create(session).await?);
+            session.execute(&sql).await.map_err(Stopped::doing("create the journal (schema rehearsal)"))?
+        }
         Some(found) if found < FORMAT => {
             // All of them in one message, which is one transaction.
             let upgrades = UPGRADES[found..].join("; ");
@@ -114,6 +119,29 @@ pub async fn ensure(session: &mut Session) -> Result<()> {
         Some(_) => return Ok(()),
     };
     Ok(())
+}
+
+/// What makes our schema; empty where it is there. Whoever has it made by somebody else need not have the
+/// right to make schemas, which `IF NOT EXISTS` asks for all the same.
+pub(super) async fn schema_to_create(session: &mut Session) -> Result<&'static str> {
+    let query = sqlx::query("SELECT to_regnamespace($1) IS NOT NULL").bind(SCHEMA);
+    let rows = session.fetch_bound(query).await.map_err(Stopped::doing("look for our schema"))?;
+    Ok(if rows.first().is_some_and(|row| row.get(0)) { "" } else { CREATE_SCHEMA })
+}
+
+/// Whether there is a journal, or the role may make one.
+///
+/// # Errors
+/// The server's.
+pub async fn can_be_kept(session: &mut Session) -> Result<bool> {
+    let query = sqlx::query(
+        "SELECT to_regclass(quote_ident($1) || '.journal') IS NOT NULL OR \
+                coalesce(has_schema_privilege(to_regnamespace($1)::oid, 'CREATE'), \
+                         has_database_privilege(current_database(), 'CREATE'))",
+    )
+    .bind(SCHEMA);
+    let rows = session.fetch_bound(query).await.map_err(Stopped::doing("see whether a journal can be kept"))?;
+    Ok(rows.first().is_some_and(|row| row.get(0)))
 }
 
 /// Whether this database has a journal.
@@ -166,6 +194,24 @@ pub async fn unfinished(session: &mut Session, version: i64) -> Result<Option<Un
         .map(|row| (usize::try_from(row.get::<i32, _>(1)).unwrap_or_default(), row.get(2)))
         .collect();
     Ok(Some(Unfinished { direction, fixed }))
+}
+
+/// Digests of the statements of a version that are done in this direction, by number.
+///
+/// # Errors
+/// The server's.
+pub async fn done(
+    session: &mut Session,
+    version: i64,
+    direction: Direction,
+) -> Result<BTreeMap<usize, String>, Stopped> {
+    let query = sqlx::query(
+        "SELECT statement, digest FROM rehearsal.journal WHERE version = $1 AND direction = $2 AND state = 'done'",
+    )
+    .bind(version)
+    .bind(direction.as_str());
+    let rows = session.fetch_bound(query).await?;
+    Ok(rows.iter().map(|row| (usize::try_from(row.get::<i32, _>(0)).unwrap_or_default(), row.get(1))).collect())
 }
 
 /// Forgets what an earlier, finished pass over this file wrote.

@@ -80,21 +80,23 @@ impl Lock {
         }
     }
 
-    /// Takes the lock, polling until `patience` is over.
+    /// Takes the lock, polling until `patience` is over. Tells whether somebody else had it until then.
     ///
     /// # Errors
     /// [`BusyError::Locked`] that names the holder.
-    pub async fn acquire(self, session: &mut Session, patience: Duration) -> Result<()> {
+    pub async fn acquire(self, session: &mut Session, patience: Duration) -> Result<bool> {
         let database = session.target().database().to_owned();
         let id = self.id(&database);
         let deadline = Instant::now() + patience;
         let mut pause = POLL_FIRST;
+        let mut waited = false;
         loop {
             let query = sqlx::query("SELECT pg_try_advisory_lock($1)").bind(id);
             let rows = session.fetch_bound(query).await.map_err(Stopped::doing("take the advisory lock"))?;
             if rows.first().is_some_and(|row| row.get::<bool, _>(0)) {
-                return Ok(());
+                return Ok(waited);
             }
+            waited = true;
             if Instant::now() + pause > deadline {
                 let holder = holder(session, id).await?;
                 return Err(BusyError::Locked { target: session.target().to_string(), holder }.into());

@@ -1,5 +1,6 @@
 //! The only room that opens connections and starts PostgreSQL's programs.
 
+pub mod activity;
 pub mod archive;
 pub mod catalog;
 pub mod connect;
@@ -8,14 +9,17 @@ pub mod contents;
 pub mod history;
 pub mod identifier;
 pub mod identity;
+pub mod indexes;
 pub mod journal;
 pub mod lock_watch;
 pub mod locks;
 pub mod notices;
 pub mod overrides;
 pub(crate) mod parameters;
+pub mod partitions;
 pub mod pooler;
 pub mod programs;
+pub mod progress;
 pub mod query;
 pub mod schema;
 pub mod sequences;

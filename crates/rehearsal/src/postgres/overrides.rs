@@ -1,12 +1,12 @@
 //! Why a history row was written by hand: kept in the target, where whoever wonders about it looks.
 
+use super::journal;
 use super::query::Stopped;
 use super::session::Session;
 use crate::error::Result;
 
 /// Beside the journal, and apart from its format: versions of this tool that do not know it do no harm.
 const CREATE: &str = "\
-CREATE SCHEMA IF NOT EXISTS rehearsal;
 CREATE TABLE IF NOT EXISTS rehearsal.overrides (
     at timestamptz NOT NULL DEFAULT clock_timestamp(),
     version bigint NOT NULL,
@@ -27,7 +27,8 @@ pub async fn ensure(session: &mut Session) -> Result<()> {
     if rows.rows.first().is_some_and(|row| row[0].as_deref() == Some("t")) {
         return Ok(());
     }
-    session.execute(CREATE).await.map(drop).map_err(Stopped::doing("make a table for the reason (schema rehearsal)"))
+    let sql = format!("{}{CREATE}", journal::schema_to_create(session).await?);
+    session.execute(&sql).await.map(drop).map_err(Stopped::doing("make a table for the reason (schema rehearsal)"))
 }
 
 /// Keeps a reason. Called inside of the transaction that it is the reason for.

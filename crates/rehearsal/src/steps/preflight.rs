@@ -8,14 +8,18 @@ use crate::context::Context;
 use crate::error::Result;
 use crate::plan::{self, Refusal};
 use crate::postgres::history::History;
+use crate::postgres::identifier::quote;
 use crate::postgres::query::Stopped;
-use crate::postgres::{catalog, journal};
+use crate::postgres::{activity, catalog, journal};
 use crate::report::format::{bytes, plural};
 use crate::statement::Mode;
 
 /// A transaction that is older than this holds up a release: locks queue behind it, and
 /// CONCURRENTLY waits for it.
 const LONG_TRANSACTION_SECONDS: u32 = 60;
+
+/// How many of those are named.
+const LONG_TRANSACTIONS_NAMED: u32 = 10;
 
 /// How many tables are named.
 const NAMED: usize = 10;
@@ -63,11 +67,13 @@ impl Step for Preflight {
             Some(_) => {}
         }
         let journalled = plan.files().iter().any(|file| file.script.mode == Mode::Stepwise);
-        if journalled && !overview.may_create_schema && !journal::exists(&mut session).await? {
+        if journalled && !journal::can_be_kept(&mut session).await? {
             not_ready.push(format!(
-                "the role {} may not create the schema {} for the journal",
-                overview.role,
-                journal::SCHEMA
+                "the role {role} may not create the schema {schema} for the journal, without which nobody could tell how far \
+                 a file that is not one transaction has come; whoever may can run CREATE SCHEMA {schema} AUTHORIZATION {owner}",
+                role = overview.role,
+                schema = journal::SCHEMA,
+                owner = quote(&overview.role),
             ));
         }
         let table = &cx.workspace.config.history_table;
@@ -81,8 +87,9 @@ impl Step for Preflight {
         for index in catalog::invalid_indexes(&mut session).await? {
             worth_a_look.push(format!("index {index} is INVALID"));
         }
-        for transaction in catalog::long_transactions(&mut session, LONG_TRANSACTION_SECONDS).await? {
-            worth_a_look.push(format!("a long transaction holds things up: {}", transaction.description));
+        let long = activity::open_for(&mut session, LONG_TRANSACTION_SECONDS, LONG_TRANSACTIONS_NAMED).await;
+        for transaction in long.map_err(Stopped::doing("look for long transactions"))? {
+            worth_a_look.push(format!("a long transaction holds things up: {transaction}"));
         }
         session.close().await;
         if !not_ready.is_empty() {

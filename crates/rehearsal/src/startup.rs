@@ -156,6 +156,8 @@ async fn on(
             StartupPolicy::InstantOnly => INSTANT_PATIENCE,
             _ => Limits::default().lock_budget,
         },
+        // Whoever starts a service somewhere has no workspace to put a file into.
+        pause_file: None,
         ..Limits::default()
     };
     match Applier::lock(session, &limits).await {
@@ -183,6 +185,7 @@ async fn on(
                 limits: &limits,
                 history_table: table,
                 run_id: &run_id,
+                alone: false,
                 watch: None,
             };
             applier.run(&plan).await?;

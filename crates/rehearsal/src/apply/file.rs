@@ -26,6 +26,8 @@ pub struct Applier<'a> {
     pub history_table: &'a str,
     /// Written into the journal.
     pub run_id: &'a str,
+    /// Nobody else uses the database meanwhile: batches have nobody to wait for.
+    pub alone: bool,
     /// Who watches the session's locks, if anybody does.
     pub watch: Option<LockWatch>,
 }

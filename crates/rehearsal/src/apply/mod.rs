@@ -1,6 +1,6 @@
 //! Runs the files of a plan, there or back: what `migrate`, `rollback` and an app's start-up share.
 
-pub mod batch;
+pub mod batched;
 mod blockers;
 pub mod failure;
 pub mod file;
@@ -10,7 +10,9 @@ pub mod one_transaction;
 mod outside;
 pub mod retry;
 pub mod stepwise;
+pub mod window;
 
 pub use failure::StatementError;
 pub use file::Applier;
 pub use limits::{Limits, Unsure};
+pub use window::WindowError;

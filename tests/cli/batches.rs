@@ -1,4 +1,4 @@
-//! Batched statements, over every kind of key and shape: the same rows as one statement would give.
+//! Batched statements of every shape: the same rows as one statement would give.
 
 use insta::assert_snapshot;
 use rehearsal_tests::{Database, Project, until, words};
@@ -9,10 +9,11 @@ use sqlx::Executor;
 use crate::project;
 
 /// Small batches, so that there are many.
-const BATCHES: &str =
+pub const BATCHES: &str =
     "[limits]\nbatch_rows = 100\nlock_timeout = '50ms'\nlock_timeout_most = '100ms'\nlock_tries = 5\n";
 
-fn batched(table: &str, statement: &str) -> Project {
+/// A migration that makes a table, and one with a batched statement.
+pub fn batched(table: &str, statement: &str) -> Project {
     project().write("rehearsal.toml", BATCHES).migration("1_table", table, "SELECT 1;").migration(
         "2_batched",
         statement,
@@ -21,56 +22,10 @@ fn batched(table: &str, statement: &str) -> Project {
 }
 
 /// What our run records of the batched statement.
-fn figures(ended: &rehearsal_tests::Ended) -> Value {
+pub fn figures(ended: &rehearsal_tests::Ended) -> Value {
     let record = ended.record();
     let statements = record["steps"][2]["statements"].as_array().cloned().unwrap_or_default();
     statements.into_iter().find(|done| done["class"] == "batched").expect("a batched statement")
-}
-
-/// Every type of key that people use, with a thousand values of it.
-const KEYS: [(&str, &str, &str); 12] = [
-    ("bigint", "bigint", "g * 7 - 3000"),
-    ("integer", "integer", "g"),
-    ("numeric", "numeric(12,3)", "g / 3.0 - 100"),
-    ("uuid", "uuid", "md5(g::text)::uuid"),
-    (
-        "text",
-        "text",
-        "CASE g % 5 WHEN 0 THEN 'Ä' WHEN 1 THEN 'a''b' WHEN 2 THEN E'c\\\\d' WHEN 3 THEN '' ELSE 'Z ' END || g",
-    ),
-    ("varchar", "varchar(40)", "'k' || g"),
-    ("char", "char(12)", "'k' || g"),
-    ("date", "date", "date '1999-01-01' + g"),
-    ("timestamptz", "timestamptz", "timestamptz '2024-10-27 00:00:00+00' + g * interval '7 minutes 0.000001 seconds'"),
-    ("timestamp", "timestamp", "timestamp '2024-03-31 00:00:00' + g * interval '5 minutes'"),
-    ("double", "double precision", "1.0 / g"),
-    ("enum", "mood", "(ARRAY['sad', 'ok', 'happy']::mood[])[1 + g % 3]"),
-];
-
-#[tokio::test]
-async fn every_type_of_key() {
-    for (name, key, value) in KEYS {
-        let database = Database::create().await;
-        let project = batched(
-            &format!(
-                "CREATE TYPE mood AS ENUM ('happy', 'ok', 'sad');\n\
-                 CREATE TABLE t (k {key} NOT NULL, n int NOT NULL DEFAULT 0);\n\
-                 INSERT INTO t (k) SELECT {value} FROM generate_series(1, 1000) g;\n\
-                 CREATE INDEX ON t (k);"
-            ),
-            "UPDATE t SET n = n + 10 WHERE /* batch: t.k */ TRUE;",
-        )
-        .on(&database);
-        let ended = project.run("migrate").await;
-        ended.must_exit(0);
-        assert_eq!(database.list("SELECT concat_ws(' ', n, count(*)) FROM t GROUP BY n").await, ["10 1000"], "{name}");
-        let figures = figures(&ended);
-        assert_eq!(figures["rows"], 1_000, "{name}");
-        // The size follows the time, up to twice from one batch to the next: 100, 200, 400, 800 at best.
-        let least = if name == "enum" { 3 } else { 4 };
-        let batches = figures["batches"].as_u64().expect("a number");
-        assert!((least..=11).contains(&batches), "{name}: {batches} batches");
-    }
 }
 
 #[tokio::test]

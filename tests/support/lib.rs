@@ -12,6 +12,7 @@ pub mod leftovers;
 pub mod pooler;
 pub mod project;
 pub mod server;
+pub mod standby;
 pub mod wait;
 pub mod words;
 
@@ -20,4 +21,5 @@ pub use database::Database;
 pub use pooler::Pooler;
 pub use project::Project;
 pub use server::server;
+pub use standby::Pair;
 pub use wait::until;

@@ -63,12 +63,8 @@ impl Pace {
         // The probe is left behind at once, where there is time.
         let is_probe = self.costs.is_empty() && self.size < self.batch_rows;
         let step_up = if is_probe { STEP_UP_FROM_PROBE } else { STEP_UP };
-        #[expect(clippy::cast_precision_loss, reason = "a row count far below 2^52")]
-        let size = self.size as f64;
-        if self.costs.len() == REMEMBERED {
-            self.costs.pop_front();
-        }
-        self.costs.push_back(took.as_secs_f64().max(0.001) / size);
+        let size = self.size_as_float();
+        self.remember(took.as_secs_f64().max(0.001) / size);
         let dearest = self.costs.iter().copied().fold(0.0, f64::max);
         let ratio = (self.batch_time.as_secs_f64() / (dearest * size)).clamp(STEP_DOWN, step_up);
         #[expect(
@@ -85,9 +81,27 @@ impl Pace {
         }
     }
 
+    /// A batch was cancelled after its time was up.
+    pub(super) fn timed_out(&mut self, after: Duration) {
+        self.remember(after.as_secs_f64() / self.size_as_float());
+        self.halve();
+    }
+
     /// A batch did not get through: the next one takes half of its rows.
     pub(super) fn halve(&mut self) {
         self.size = (self.size / 2).max(self.fewest());
+    }
+
+    fn remember(&mut self, cost: f64) {
+        if self.costs.len() == REMEMBERED {
+            self.costs.pop_front();
+        }
+        self.costs.push_back(cost);
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "a row count far below 2^52")]
+    fn size_as_float(&self) -> f64 {
+        self.size as f64
     }
 
     fn fewest(&self) -> u64 {
@@ -139,7 +153,11 @@ mod tests {
         assert_eq!((pace.size(), pace.patience()), (100, None));
         pace.size = 350;
         assert_eq!(pace.patience(), Some(Duration::from_secs(5)));
-        pace.halve();
+        pace.timed_out(Duration::from_secs(5));
+        assert_eq!(pace.size(), 175);
+        // It is not tried again with more at once.
+        pace.took(Duration::from_millis(10));
+        assert_eq!(pace.size(), 100);
         pace.halve();
         assert_eq!(pace.size(), 100);
     }

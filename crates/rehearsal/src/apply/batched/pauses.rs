@@ -18,7 +18,7 @@ use crate::postgres::query::{Stopped, sqlstate};
 use crate::postgres::session::Session;
 use crate::postgres::standbys::Standbys;
 use crate::postgres::waiters;
-use crate::report::format::{bytes, duration, plural};
+use crate::report::format::{bytes, duration};
 use crate::statement::{Batch, Statement};
 
 /// How often the server is asked while batches run: standbys fall behind by seconds, not by less.
@@ -178,11 +178,11 @@ impl<'a> Pauses<'a> {
         };
         if look.hidden > 0 {
             self.blind = true;
-            let standbys = plural(look.hidden, "standby").replace("standbys", "standbys'");
             events.info(format!(
-                "{}: how far behind {standbys} replay is may not be seen by this role, so batches do not wait for it; \
-                 GRANT pg_monitor to it, and they do",
-                self.place()
+                "{}: this role may not see how far {} behind, so batches do not wait for it; \
+                 GRANT pg_monitor to the role, and they do",
+                self.place(),
+                if look.hidden == 1 { "the standby is".to_owned() } else { format!("{} standbys are", look.hidden) }
             ));
             return Ok(None);
         }

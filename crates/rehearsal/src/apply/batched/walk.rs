@@ -87,29 +87,13 @@ pub(in crate::apply) async fn run(
 ) -> Result<Figures> {
     let failed = |stopped| stopped_at(file, statement, true)(stopped);
     let key = key::read(applier, file, statement, batch).await?;
-    let texts = Texts::new(statement, batch, &key);
-    let mut upper = highest(applier, &texts).await.map_err(failed)?;
-    let mut checkpoint = None;
-    let mut rows = 0;
-    if let Some(entry) = entry {
-        rows = entry.rows;
-        checkpoint = entry.checkpoint;
-        upper = entry.upper_bound.or(upper);
-        if let Some(checkpoint) = &checkpoint {
-            applier.events.info(format!(
-                "{}:{}: going on after {} = {checkpoint}, {rows} rows done before",
-                file.script.path.display(),
-                statement.line,
-                batch.key
-            ));
-        }
-    }
     let limits = applier.limits;
+    let rows = entry.as_ref().map_or(0, |entry| entry.rows);
     let mut walk = Walk {
         file,
         statement,
         place,
-        texts,
+        texts: Texts::new(statement, batch, &key),
         pauses: Pauses::new(file, statement, batch, limits),
         pace: Pace::new(limits.batch_rows, limits.batch_time),
         rows,
@@ -123,14 +107,22 @@ pub(in crate::apply) async fn run(
         began: Instant::now(),
         told: Instant::now(),
     };
+    let (mut checkpoint, upper) = entry.map_or((None, None), |entry| (entry.checkpoint, entry.upper_bound));
+    if let Some(checkpoint) = &checkpoint {
+        let (place, key) = (walk.place_in_file(), &batch.key);
+        applier.events.info(format!("{place}: going on after {key} = {checkpoint}, {rows} rows done before"));
+    }
+    let upper = match upper {
+        Some(upper) => Some(upper),
+        None => walk.highest(applier).await?,
+    };
     place.start(applier.session, &statement.digest(), applier.run_id, upper.as_deref()).await.map_err(failed)?;
     if let Some(upper) = upper {
         walk.up_to(applier, &mut checkpoint, &upper).await?;
     }
     let sweeps = if batch.sweeps { SWEEPS } else { 0 };
     for _ in 0..sweeps {
-        let newest = highest(applier, &walk.texts).await.map_err(failed)?;
-        match newest {
+        match walk.highest(applier).await? {
             Some(newest) if checkpoint.as_ref() != Some(&newest) => {
                 walk.up_to(applier, &mut checkpoint, &newest).await?;
             }
@@ -152,13 +144,33 @@ pub(in crate::apply) async fn run(
     })
 }
 
-async fn highest(applier: &mut Applier<'_>, texts: &Texts) -> Result<Option<String>, Stopped> {
-    let query = sqlx::query(AssertSqlSafe(texts.highest.clone()));
-    let rows = applier.session.fetch_bound(query).await?;
-    Ok(rows.first().and_then(|row| row.get(0)))
-}
-
 impl Walk<'_> {
+    fn place_in_file(&self) -> String {
+        format!("{}:{}", self.file.script.path.display(), self.statement.line)
+    }
+
+    /// The highest key that there is now.
+    async fn highest(&mut self, applier: &mut Applier<'_>) -> Result<Option<String>> {
+        let mut tries = Tries::new(applier.limits);
+        loop {
+            self.pause(applier).await?;
+            match self.highest_now(applier, &mut tries).await {
+                Ok(highest) => return Ok(highest),
+                Err(stopped) => self.after_failure(applier, stopped, Duration::ZERO, &mut tries).await?,
+            }
+        }
+    }
+
+    async fn highest_now(&self, applier: &mut Applier<'_>, tries: &mut Tries) -> Result<Option<String>, Stopped> {
+        let session = &mut *applier.session;
+        session.execute(&tries.begin()).await?;
+        let query = sqlx::query(AssertSqlSafe(self.texts.highest.clone()));
+        let watched = Watched::new(session, tries.lock_timeout());
+        let rows = watched.during(&mut tries.blockers, session.fetch_bound(query)).await?;
+        session.execute("COMMIT").await?;
+        Ok(rows.first().and_then(|row| row.get(0)))
+    }
+
     /// Batch after batch until `upper`.
     async fn up_to(&mut self, applier: &mut Applier<'_>, checkpoint: &mut Option<String>, upper: &str) -> Result<()> {
         let mut tries = Tries::new(applier.limits);
@@ -196,19 +208,34 @@ impl Walk<'_> {
     ) -> Result<Option<Done>, Stopped> {
         let patience = self.patience(applier);
         let session = &mut *applier.session;
-        let Some(bound) = self.bound(session, after, upper).await? else { return Ok(None) };
         let begin = format!("{}; SET LOCAL statement_timeout = {}", tries.begin(), patience.as_millis());
         session.execute(&begin).await?;
-        let query = match after {
-            None => sqlx::query(AssertSqlSafe(self.texts.first.clone())).bind(&bound),
-            Some(after) => sqlx::query(AssertSqlSafe(self.texts.between.clone())).bind(after).bind(&bound),
-        };
         let watched = Watched::new(session, tries.lock_timeout());
-        let rows = watched.during(&mut tries.blockers, session.execute_bound(query)).await?.rows_affected();
+        let written = watched.during(&mut tries.blockers, self.write(session, after, upper)).await?;
+        let Some((bound, rows)) = written else {
+            session.execute("COMMIT").await?;
+            return Ok(None);
+        };
         self.place.checkpoint(session, &bound, self.rows + rows, upper).await?;
         let waiting = waiters::held_up(session).await?;
         session.execute("COMMIT").await?;
         Ok(Some(Done { bound, rows, waiting }))
+    }
+
+    /// Writes the next range, if there is one: its end, and how many rows were written.
+    async fn write(
+        &self,
+        session: &mut Session,
+        after: Option<&str>,
+        upper: &str,
+    ) -> Result<Option<(String, u64)>, Stopped> {
+        let Some(bound) = self.bound(session, after, upper).await? else { return Ok(None) };
+        let query = match after {
+            None => sqlx::query(AssertSqlSafe(self.texts.first.clone())).bind(&bound),
+            Some(after) => sqlx::query(AssertSqlSafe(self.texts.between.clone())).bind(after).bind(&bound),
+        };
+        let rows = session.execute_bound(query).await?.rows_affected();
+        Ok(Some((bound, rows)))
     }
 
     /// How long the next batch may take.
@@ -279,14 +306,15 @@ impl Walk<'_> {
         if !timed_out && !locked {
             return Err(stopped_at(self.file, self.statement, true)(stopped));
         }
-        let size = self.pace.size();
-        self.pace.halve();
         self.retries += 1;
-        let place = format!("{}:{}", self.file.script.path.display(), self.statement.line);
+        let place = self.place_in_file();
         if locked {
+            self.pace.halve();
             let cancel = applier.session.cancellation().clone();
             return tries.next(&place, applier.events, &cancel).await;
         }
+        let size = self.pace.size();
+        self.pace.timed_out(patience);
         applier.events.info(format!(
             "{place}: {} rows took longer than {}; trying {}",
             count(size),
@@ -319,7 +347,7 @@ impl Walk<'_> {
             unit: "rows".into(),
             done,
             total: self.total,
-            what: format!("{}:{}", self.file.script.path.display(), self.statement.line),
+            what: self.place_in_file(),
             per_second,
             left_ms: left.and_then(|(left, rate)| left.saturating_mul(1_000).checked_div(rate)),
         }));

@@ -31,7 +31,8 @@ fn raised(table: &str, limits: &str) -> Project {
 async fn a_batch_that_takes_too_long_is_halved() {
     let database = Database::create().await;
     let endless = "IF (SELECT count(*) FROM changed) > 150 THEN PERFORM pg_sleep(100); END IF";
-    let project = raised(&table(400, "STATEMENT", endless), "batch_rows = 1000\nbatch_time = '10ms'").on(&database);
+    let limits = "batch_rows = 1000\nbatch_time = '10s'\nstatement_timeout = '500ms'";
+    let project = raised(&table(400, "STATEMENT", endless), limits).on(&database);
     let ended = project.run("migrate").await;
     ended.must_exit(0).must_say("rows took longer than 500 ms; trying 500");
     assert_eq!(database.list("SELECT concat_ws(' ', n, count(*)) FROM t GROUP BY n").await, ["10 400"]);

@@ -221,6 +221,59 @@ async fn a_key_that_cannot_carry_batches() {
     }
 }
 
+/// A mistake behind the marker, where the range that replaces it would move the place; and no row at all.
+#[tokio::test]
+async fn a_mistake_is_told_at_its_place() {
+    let database = Database::create().await;
+    let project = batched(
+        "CREATE TABLE t (k bigint PRIMARY KEY, n int);",
+        "UPDATE t SET n = 1\nWHERE /* batch: t.k */ TRUE\n    AND nothing IS NULL;\n",
+    )
+    .on(&database);
+    let ended = project.run("migrate").await;
+    ended.must_exit(5);
+    let (error, _) = ended.error();
+    assert!(error.starts_with("migrations/2_batched.up.sql:3:9: column \"nothing\" does not exist (42703)"), "{error}");
+    project.change("migrations/2_batched.up.sql", "UPDATE t SET n = 1 WHERE /* batch: t.k */ TRUE;");
+    project.run("migrate").await.must_exit(0);
+}
+
+/// Statements of all kinds, one after the other; the second run begins where the first was stopped.
+#[tokio::test]
+async fn several_in_one_file() {
+    let database = Database::create().await;
+    let project = batched(
+        "CREATE TABLE t (k bigint PRIMARY KEY, n int NOT NULL DEFAULT 0, d int NOT NULL DEFAULT 1);\n\
+         INSERT INTO t (k) SELECT generate_series(1, 1000);\nUPDATE t SET d = 0 WHERE k = 800;\n\
+         CREATE TABLE log (k bigint PRIMARY KEY, n int);",
+        "UPDATE t SET n = n + 10 WHERE /* batch: t.k */ TRUE;\n\
+         CREATE TABLE copy (LIKE t INCLUDING ALL);\n\
+         INSERT INTO copy SELECT * FROM t WHERE /* batch: t.k */ TRUE;\n\
+         CREATE INDEX CONCURRENTLY ON copy (n);\n\
+         UPDATE copy SET n = n / d WHERE /* batch: copy.k */ TRUE;\n\
+         WITH gone AS (DELETE FROM t WHERE k % 2 = 0 AND /* batch: t.k */ TRUE RETURNING k, n) INSERT INTO log SELECT k, n FROM gone;\n",
+    )
+    .on(&database);
+    let ended = project.run("migrate").await;
+    ended.must_exit(5);
+    assert!(ended.error().0.contains("migrations/2_batched.up.sql:5:"), "{}", ended.text());
+    database.execute("UPDATE copy SET d = 1").await;
+    let ended = project.run("migrate").await;
+    ended.must_exit(0).must_say("going on after k = ");
+    let record = ended.record();
+    let statements = record["steps"][2]["statements"].as_array().expect("statements");
+    let told: Vec<String> =
+        statements.iter().map(|done| format!("{} {} {}", done["line"], done["rows"], done["already_done"])).collect();
+    assert_eq!(told, ["1 1000 true", "2 0 true", "3 1000 true", "4 0 true", "5 1000 false", "6 500 false"]);
+    for (question, answer) in [
+        ("SELECT concat_ws(' ', count(*), sum(n)) FROM t", "500 5000"),
+        ("SELECT concat_ws(' ', count(*), sum(n)) FROM copy", "1000 10000"),
+        ("SELECT concat_ws(' ', count(*), sum(n)) FROM log", "500 5000"),
+    ] {
+        assert_eq!(database.list(question).await, [answer]);
+    }
+}
+
 /// A statement that fails in the middle: what is done stays, the place is shown, and the same file
 /// goes on once the data is mended.
 #[tokio::test]

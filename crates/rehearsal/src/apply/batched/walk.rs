@@ -112,10 +112,7 @@ pub(in crate::apply) async fn run(
         let (place, key) = (walk.place_in_file(), &batch.key);
         applier.events.info(format!("{place}: going on after {key} = {checkpoint}, {rows} rows done before"));
     }
-    let upper = match upper {
-        Some(upper) => Some(upper),
-        None => walk.highest(applier).await?,
-    };
+    let upper = upper.or(walk.highest(applier).await?);
     place.start(applier.session, &statement.digest(), applier.run_id, upper.as_deref()).await.map_err(failed)?;
     if let Some(upper) = upper {
         walk.up_to(applier, &mut checkpoint, &upper).await?;
@@ -161,12 +158,18 @@ impl Walk<'_> {
         }
     }
 
+    /// The statement is looked at as it is written: a mistake is found also where there is no row, and at
+    /// its own place, which a range in the middle would move.
     async fn highest_now(&self, applier: &mut Applier<'_>, tries: &mut Tries) -> Result<Option<String>, Stopped> {
         let session = &mut *applier.session;
         session.execute(&tries.begin()).await?;
         let query = sqlx::query(AssertSqlSafe(self.texts.highest.clone()));
         let watched = Watched::new(session, tries.lock_timeout());
-        let rows = watched.during(&mut tries.blockers, session.fetch_bound(query)).await?;
+        let look = async {
+            session.prepare(&self.statement.sql).await?;
+            session.fetch_bound(query).await
+        };
+        let rows = watched.during(&mut tries.blockers, look).await?;
         session.execute("COMMIT").await?;
         Ok(rows.first().and_then(|row| row.get(0)))
     }

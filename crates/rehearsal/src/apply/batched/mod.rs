@@ -1,7 +1,7 @@
 //! A statement in key ranges: each batch is its own transaction and carries its own checkpoint.
 
-pub(super) mod key;
+pub(crate) mod key;
 mod pace;
-pub(super) mod pauses;
+pub(crate) mod pauses;
 mod texts;
-pub(super) mod walk;
+pub(crate) mod walk;

@@ -39,17 +39,24 @@ pub async fn memory(id: u32) -> Option<Memory> {
 /// The processor time of a server so far, all of its processes together, and of our own children that
 /// have ended. Nothing where /proc does not tell.
 pub fn processor_time(postmaster: u32) -> Option<Duration> {
-    let server = stat(&Path::new("/proc").join(postmaster.to_string()))?;
-    let ours = stat(Path::new("/proc/self"))?;
+    let process = Path::new("/proc").join(postmaster.to_string());
+    let (server, running) = loop {
+        let before = stat(&process)?;
+        let running = of_its_children(postmaster)?;
+        let after = stat(&process)?;
+        // One that ended in between would be counted twice, or not at all.
+        if before.children == after.children {
+            break (after, running);
+        }
+    };
     // Those that have ended are the postmaster's; those that run have times of their own.
-    let running: u64 = std::fs::read_dir("/proc")
-        .ok()?
-        .filter_map(|entry| stat(&entry.ok()?.path()))
-        .filter(|process| process.parent == postmaster)
-        .map(|process| process.own)
-        .sum();
-    let ticks = server.own + server.children + running + ours.children;
+    let ticks = server.own + server.children + running + stat(Path::new("/proc/self"))?.children;
     Some(Duration::from_millis(ticks * 1_000 / TICKS_PER_SECOND))
+}
+
+fn of_its_children(postmaster: u32) -> Option<u64> {
+    let processes = std::fs::read_dir("/proc").ok()?.filter_map(|entry| stat(&entry.ok()?.path()));
+    Some(processes.filter(|process| process.parent == postmaster).map(|process| process.own).sum())
 }
 
 struct Stat {

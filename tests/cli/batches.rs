@@ -1,4 +1,4 @@
-//! Batched statements, over every kind of key and shape: the same rows as one statement would give.
+//! Batched statements of every shape: the same rows as one statement would give.
 
 use insta::assert_snapshot;
 use rehearsal_tests::{Database, Project, until, words};
@@ -9,10 +9,11 @@ use sqlx::Executor;
 use crate::project;
 
 /// Small batches, so that there are many.
-const BATCHES: &str =
+pub const BATCHES: &str =
     "[limits]\nbatch_rows = 100\nlock_timeout = '50ms'\nlock_timeout_most = '100ms'\nlock_tries = 5\n";
 
-fn batched(table: &str, statement: &str) -> Project {
+/// A migration that makes a table, and one with a batched statement.
+pub fn batched(table: &str, statement: &str) -> Project {
     project().write("rehearsal.toml", BATCHES).migration("1_table", table, "SELECT 1;").migration(
         "2_batched",
         statement,
@@ -21,56 +22,10 @@ fn batched(table: &str, statement: &str) -> Project {
 }
 
 /// What our run records of the batched statement.
-fn figures(ended: &rehearsal_tests::Ended) -> Value {
+pub fn figures(ended: &rehearsal_tests::Ended) -> Value {
     let record = ended.record();
     let statements = record["steps"][2]["statements"].as_array().cloned().unwrap_or_default();
     statements.into_iter().find(|done| done["class"] == "batched").expect("a batched statement")
-}
-
-/// Every type of key that people use, with a thousand values of it.
-const KEYS: [(&str, &str, &str); 12] = [
-    ("bigint", "bigint", "g * 7 - 3000"),
-    ("integer", "integer", "g"),
-    ("numeric", "numeric(12,3)", "g / 3.0 - 100"),
-    ("uuid", "uuid", "md5(g::text)::uuid"),
-    (
-        "text",
-        "text",
-        "CASE g % 5 WHEN 0 THEN 'Ä' WHEN 1 THEN 'a''b' WHEN 2 THEN E'c\\\\d' WHEN 3 THEN '' ELSE 'Z ' END || g",
-    ),
-    ("varchar", "varchar(40)", "'k' || g"),
-    ("char", "char(12)", "'k' || g"),
-    ("date", "date", "date '1999-01-01' + g"),
-    ("timestamptz", "timestamptz", "timestamptz '2024-10-27 00:00:00+00' + g * interval '7 minutes 0.000001 seconds'"),
-    ("timestamp", "timestamp", "timestamp '2024-03-31 00:00:00' + g * interval '5 minutes'"),
-    ("double", "double precision", "1.0 / g"),
-    ("enum", "mood", "(ARRAY['sad', 'ok', 'happy']::mood[])[1 + g % 3]"),
-];
-
-#[tokio::test]
-async fn every_type_of_key() {
-    for (name, key, value) in KEYS {
-        let database = Database::create().await;
-        let project = batched(
-            &format!(
-                "CREATE TYPE mood AS ENUM ('happy', 'ok', 'sad');\n\
-                 CREATE TABLE t (k {key} NOT NULL, n int NOT NULL DEFAULT 0);\n\
-                 INSERT INTO t (k) SELECT {value} FROM generate_series(1, 1000) g;\n\
-                 CREATE INDEX ON t (k);"
-            ),
-            "UPDATE t SET n = n + 10 WHERE /* batch: t.k */ TRUE;",
-        )
-        .on(&database);
-        let ended = project.run("migrate").await;
-        ended.must_exit(0);
-        assert_eq!(database.list("SELECT concat_ws(' ', n, count(*)) FROM t GROUP BY n").await, ["10 1000"], "{name}");
-        let figures = figures(&ended);
-        assert_eq!(figures["rows"], 1_000, "{name}");
-        // The size follows the time, up to twice from one batch to the next: 100, 200, 400, 800 at best.
-        let least = if name == "enum" { 3 } else { 4 };
-        let batches = figures["batches"].as_u64().expect("a number");
-        assert!((least..=11).contains(&batches), "{name}: {batches} batches");
-    }
 }
 
 #[tokio::test]
@@ -263,6 +218,59 @@ async fn a_key_that_cannot_carry_batches() {
         // Mended, it goes through.
         project.change("migrations/2_batched.up.sql", "UPDATE t SET n = 1 WHERE /* batch: t.k */ TRUE;");
         project.run("migrate").await.must_exit(0);
+    }
+}
+
+/// A mistake behind the marker, where the range that replaces it would move the place; and no row at all.
+#[tokio::test]
+async fn a_mistake_is_told_at_its_place() {
+    let database = Database::create().await;
+    let project = batched(
+        "CREATE TABLE t (k bigint PRIMARY KEY, n int);",
+        "UPDATE t SET n = 1\nWHERE /* batch: t.k */ TRUE\n    AND nothing IS NULL;\n",
+    )
+    .on(&database);
+    let ended = project.run("migrate").await;
+    ended.must_exit(5);
+    let (error, _) = ended.error();
+    assert!(error.starts_with("migrations/2_batched.up.sql:3:9: column \"nothing\" does not exist (42703)"), "{error}");
+    project.change("migrations/2_batched.up.sql", "UPDATE t SET n = 1 WHERE /* batch: t.k */ TRUE;");
+    project.run("migrate").await.must_exit(0);
+}
+
+/// Statements of all kinds, one after the other; the second run begins where the first was stopped.
+#[tokio::test]
+async fn several_in_one_file() {
+    let database = Database::create().await;
+    let project = batched(
+        "CREATE TABLE t (k bigint PRIMARY KEY, n int NOT NULL DEFAULT 0, d int NOT NULL DEFAULT 1);\n\
+         INSERT INTO t (k) SELECT generate_series(1, 1000);\nUPDATE t SET d = 0 WHERE k = 800;\n\
+         CREATE TABLE log (k bigint PRIMARY KEY, n int);",
+        "UPDATE t SET n = n + 10 WHERE /* batch: t.k */ TRUE;\n\
+         CREATE TABLE copy (LIKE t INCLUDING ALL);\n\
+         INSERT INTO copy SELECT * FROM t WHERE /* batch: t.k */ TRUE;\n\
+         CREATE INDEX CONCURRENTLY ON copy (n);\n\
+         UPDATE copy SET n = n / d WHERE /* batch: copy.k */ TRUE;\n\
+         WITH gone AS (DELETE FROM t WHERE k % 2 = 0 AND /* batch: t.k */ TRUE RETURNING k, n) INSERT INTO log SELECT k, n FROM gone;\n",
+    )
+    .on(&database);
+    let ended = project.run("migrate").await;
+    ended.must_exit(5);
+    assert!(ended.error().0.contains("migrations/2_batched.up.sql:5:"), "{}", ended.text());
+    database.execute("UPDATE copy SET d = 1").await;
+    let ended = project.run("migrate").await;
+    ended.must_exit(0).must_say("going on after k = ");
+    let record = ended.record();
+    let statements = record["steps"][2]["statements"].as_array().expect("statements");
+    let told: Vec<String> =
+        statements.iter().map(|done| format!("{} {} {}", done["line"], done["rows"], done["already_done"])).collect();
+    assert_eq!(told, ["1 1000 true", "2 0 true", "3 1000 true", "4 0 true", "5 1000 false", "6 500 false"]);
+    for (question, answer) in [
+        ("SELECT concat_ws(' ', count(*), sum(n)) FROM t", "500 5000"),
+        ("SELECT concat_ws(' ', count(*), sum(n)) FROM copy", "1000 10000"),
+        ("SELECT concat_ws(' ', count(*), sum(n)) FROM log", "500 5000"),
+    ] {
+        assert_eq!(database.list(question).await, [answer]);
     }
 }
 

@@ -19,6 +19,7 @@ async fn a_limit_that_would_be_none_is_refused() {
         "concurrently_timeout = '0s'",
         "check_timeout = '0s'",
         "check_timeout = '100years'",
+        "replication_lag = '0s'",
     ] {
         project.change("rehearsal.toml", &format!("[limits]\n{line}\n"));
         let ended = project.run("migrate").await;

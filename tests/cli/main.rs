@@ -3,7 +3,10 @@
 mod as_before;
 mod backup;
 mod bad_input;
+mod batch_keys;
+mod batch_pace;
 mod batches;
+mod batches_at_random;
 mod connect;
 mod contract;
 mod export;
@@ -18,6 +21,7 @@ mod losses;
 mod mark_applied;
 mod mend;
 mod notices;
+mod pauses;
 mod places;
 mod pooler;
 mod questions;

@@ -34,6 +34,8 @@ pub struct Marker {
     /// Rows that came in while the statement ran are walked as well. Not for INSERT … SELECT: those
     /// rows are no part of what the statement would have read.
     pub sweeps: bool,
+    /// The rows that are walked are changed, and not only read or deleted.
+    pub updates: bool,
 }
 
 /// Aggregates of PostgreSQL: over a part of the rows they give a part of the answer.
@@ -124,8 +126,18 @@ pub fn find(statement: &SyntaxNode) -> Result<Option<Marker>, Misplaced> {
 fn read(comment: &str) -> Option<(String, String)> {
     let inner = comment.strip_prefix("/*")?.strip_suffix("*/")?.trim();
     let target = inner.strip_prefix("batch:")?.trim();
-    let (table, key) = target.rsplit_once('.').unwrap_or((target, ""));
-    Some((table.trim().to_owned(), key.trim().to_owned()))
+    let (table, key) = target.split_at(last_dot(target).unwrap_or(target.len()));
+    Some((table.trim().to_owned(), key.trim_start_matches('.').trim().to_owned()))
+}
+
+/// Where the last dot is that belongs to no quoted name.
+fn last_dot(target: &str) -> Option<usize> {
+    let mut quoted = false;
+    let dots = target.char_indices().filter(|(_, letter)| {
+        quoted ^= *letter == '"';
+        *letter == '.' && !quoted
+    });
+    dots.last().map(|(place, _)| place)
 }
 
 type Refusal = (String, String);
@@ -143,6 +155,12 @@ fn place(
 ) -> Result<Marker, Refusal> {
     if table.is_empty() || key.is_empty() {
         return Err(refusal("a batch marker without a table or a key", "write it as `/* batch: TABLE.KEY */ TRUE`"));
+    }
+    if !is_one_name(&key) {
+        return Err(refusal(
+            format!("a batch marker by `{key}`, which is not the name of one column"),
+            "walk one column of the key, its first if an index opens with it: `/* batch: TABLE.KEY */ TRUE`",
+        ));
     }
     let clause = where_clause(marked).ok_or_else(|| {
         refusal(
@@ -173,6 +191,17 @@ fn place(
         "a batch marker inside of a subquery, a WITH or another kind of statement: a part of its rows is not a part of the result",
         "mark the outermost WHERE of an UPDATE or DELETE of the table, or of an INSERT … SELECT out of it",
     ))
+}
+
+/// An identifier as SQL writes it, plain or quoted: no list, no expression.
+fn is_one_name(key: &str) -> bool {
+    match key.strip_prefix('"').and_then(|key| key.strip_suffix('"')) {
+        Some(quoted) => !quoted.is_empty() && !quoted.replace("\"\"", "").contains('"'),
+        None => {
+            let within = |letter: char| letter.is_alphanumeric() || matches!(letter, '_' | '$');
+            key.chars().all(within) && !key.starts_with(|first: char| first.is_ascii_digit() || first == '$')
+        }
+    }
 }
 
 /// The WHERE that the marked `TRUE` is a condition of, if only AND and parentheses are in between.
@@ -257,7 +286,7 @@ fn of_target(statement: &SyntaxNode, table: &str, key: String, range: Range<usiz
         ));
     }
     let qualifier = alias.unwrap_or_else(|| name.clone());
-    Ok(Marker { table: name, qualifier, key, range, sweeps: true })
+    Ok(Marker { table: name, qualifier, key, range, sweeps: true, updates: set.is_some() })
 }
 
 fn of_source(
@@ -295,7 +324,7 @@ fn of_source(
     };
     refuse_into_itself(statement, &name)?;
     let qualifier = alias.unwrap_or_else(|| name.clone());
-    Ok(Marker { table: name, qualifier, key, range, sweeps: false })
+    Ok(Marker { table: name, qualifier, key, range, sweeps: false, updates: false })
 }
 
 /// Rows that an INSERT adds to the table that is walked would be walked as well.
@@ -378,6 +407,7 @@ mod tests {
                 true,
             ),
             ("UPDATE t SET a = 1 WHERE /* batch: t.id */ TRUE AND a IS NULL AND (b OR c)", "t", "t", true),
+            ("UPDATE \"a.b\" SET a = 1 WHERE /* batch: \"a.b\".\"the.\"\"id\" */ TRUE", "\"a.b\"", "\"a.b\"", true),
             ("DELETE FROM t USING z WHERE /* batch: t.id */ TRUE AND z.id = t.z", "t", "t", true),
             ("WITH q AS (SELECT 1) DELETE FROM t WHERE /* batch: t.id */ TRUE", "t", "t", true),
             (
@@ -414,6 +444,10 @@ mod tests {
             "UPDATE acc SET id = id + 1000000 WHERE /* batch: acc.id */ TRUE",
             "UPDATE acc SET (a, ID) = (1, 2) WHERE /* batch: acc.id */ TRUE",
             "UPDATE acc SET a = 1 WHERE /* batch: other.id */ TRUE",
+            "UPDATE acc SET a = 1 WHERE /* batch: acc.(a, id) */ TRUE",
+            "UPDATE acc SET a = 1 WHERE /* batch: acc.b, id */ TRUE",
+            "UPDATE acc SET a = 1 WHERE /* batch: acc.lower(b) */ TRUE",
+            "UPDATE acc SET a = 1 WHERE /* batch: acc.\"a\"b\" */ TRUE",
             "UPDATE acc SET a = 1 WHERE /* batch: acc.id */ a IS NULL",
             "UPDATE acc SET a = /* batch: acc.id */ TRUE",
             "UPDATE acc SET a = 1 WHERE /* batch: acc.id */ TRUE AND /* batch: acc.id */ TRUE",

@@ -339,7 +339,7 @@ impl Config {
             config.history_table = table;
         }
         let logs = config.watch.logs.iter_mut();
-        for folder in logs.chain([
+        for folder in logs.chain(&mut config.limits.pause_file).chain([
             &mut config.migrations,
             &mut config.checks,
             &mut config.fixtures,

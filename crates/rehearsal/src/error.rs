@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::apply::StatementError;
+use crate::apply::{StatementError, WindowError};
 use crate::backup::BackupError;
 use crate::check::CheckError;
 use crate::config::ConfigError;
@@ -103,6 +103,9 @@ pub enum Error {
     /// A statement of a migration failed.
     #[error(transparent)]
     Statement(#[from] Box<StatementError>),
+    /// The hours for batches cannot be told.
+    #[error(transparent)]
+    Window(#[from] WindowError),
     /// No throwaway server.
     #[error(transparent)]
     Sandbox(#[from] SandboxError),
@@ -147,7 +150,7 @@ impl Error {
     #[must_use]
     pub fn kind(&self) -> Kind {
         match self {
-            Self::Config(_) | Self::Target(_) | Self::Journal(_) => Kind::Usage,
+            Self::Config(_) | Self::Target(_) | Self::Journal(_) | Self::Window(_) => Kind::Usage,
             Self::Source(error) => error.kind(),
             Self::Check(error) => error.kind(),
             Self::Contract(error) => error.kind(),
@@ -195,6 +198,7 @@ impl Error {
             Self::Query(error) => Some(error.hint()),
             Self::Journal(error) => Some(error.hint()),
             Self::Statement(error) => Some(error.hint()),
+            Self::Window(error) => Some(error.hint()),
             Self::Sandbox(error) => Some(error.hint()),
             Self::Tool(error) => Some(error.hint()),
             Self::Backup(error) => Some(error.hint()),

@@ -185,6 +185,13 @@ pub struct Progress {
     pub total: Option<u64>,
     /// What is being worked on.
     pub what: String,
+    /// How many in a second, where whoever counts has left out what must not count (an earlier run's
+    /// share, pauses).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub per_second: Option<u64>,
+    /// How long the rest takes at that speed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub left_ms: Option<u64>,
 }
 
 /// See [`EventKind::Statement`].
@@ -208,6 +215,12 @@ pub struct StatementDone {
     pub batches: Option<u64>,
     /// The longest batch, if it was batched.
     pub longest_batch_ms: Option<u64>,
+    /// After how many of its batches somebody was seen to wait for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held_up: Option<u64>,
+    /// How long its batches waited for others.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pauses: Vec<Paused>,
     /// Tries that ended in a lock timeout or a deadlock before.
     pub retries: u32,
     /// How long it took.
@@ -217,6 +230,42 @@ pub struct StatementDone {
     /// How many statements were sent together with it, if there were others; rows and time are of all of them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub together: Option<usize>,
+}
+
+/// How long batches waited for one reason, all times together.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Paused {
+    /// Why.
+    pub reason: PauseReason,
+    /// How long.
+    pub duration_ms: u64,
+}
+
+/// Why the next batch of a statement waited.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PauseReason {
+    /// The pause file was there.
+    PauseFile,
+    /// It was outside of the hours for batches.
+    Window,
+    /// A standby was too far behind.
+    ReplicationLag,
+    /// Somebody waited for a lock on the whole table.
+    LockQueue,
+}
+
+impl PauseReason {
+    /// For people.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::PauseFile => "for the pause file",
+            Self::Window => "for the hour",
+            Self::ReplicationLag => "for standbys",
+            Self::LockQueue => "for the queue at the table",
+        }
+    }
 }
 
 /// See [`EventKind::Notice`].

@@ -159,6 +159,8 @@ async fn on(
             StartupPolicy::InstantOnly => INSTANT_PATIENCE,
             _ => Limits::default().lock_budget,
         },
+        // Whoever starts a service somewhere has no workspace to put a file into.
+        pause_file: None,
         ..Limits::default()
     };
     let waited = match Applier::lock(session, &limits).await {
@@ -192,6 +194,7 @@ async fn on(
                 limits: &limits,
                 history_table: table,
                 run_id: &run_id,
+                alone: false,
                 watch: None,
             };
             applier.run(&plan).await?;

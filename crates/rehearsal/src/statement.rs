@@ -96,6 +96,8 @@ pub struct Batch {
     pub marker: Range<usize>,
     /// Rows that came in meanwhile are walked as well.
     pub sweeps: bool,
+    /// The rows that are walked are changed, and not only read or deleted.
+    pub updates: bool,
 }
 
 impl Class {
@@ -388,9 +390,9 @@ fn classify(statement: &Stmt, script: &Script, from: usize, start: usize) -> Res
         what: misplaced.what,
         instead: misplaced.instead,
     })?;
-    if let Some(Marker { table, qualifier, key, range, sweeps }) = marker {
+    if let Some(Marker { table, qualifier, key, range, sweeps, updates }) = marker {
         let marker = range.start - start..range.end - start;
-        return Ok(Class::Batched(Batch { table, qualifier, key, marker, sweeps }));
+        return Ok(Class::Batched(Batch { table, qualifier, key, marker, sweeps, updates }));
     }
     Ok(classify_by_kind(statement, script.no_transaction))
 }

@@ -1,6 +1,6 @@
 //! `status`: what is applied and what is pending. Reads only.
 
-use std::io::Write;
+use std::io::{BufWriter, Write};
 
 use rehearsal::postgres::history::History;
 use rehearsal::report::status;
@@ -10,17 +10,26 @@ use crate::shell::Shell;
 
 pub async fn run(shell: &Shell) -> anyhow::Result<()> {
     let target = shell.target()?;
-    let migrations = MigrationSet::from_folder(&shell.config.migrations).map_err(rehearsal::Error::from)?;
-    let mut session = shell.connect(&target, "status").await?;
-    let history = History::read(&mut session, &shell.config.history_table).await?;
-    session.close().await;
+    let look = async {
+        let mut session = shell.connect(&target, "status").await?;
+        let history = History::read(&mut session, &shell.config.history_table).await;
+        session.close().await;
+        history
+    };
+    // The files are read while the server makes its session.
+    let (history, migrations) = tokio::join!(look, async {
+        MigrationSet::from_folder(&shell.config.migrations).map_err(rehearsal::Error::from)
+    });
+    // What is wrong with the files can be mended without the database: it is told first.
+    let (migrations, history) = (migrations?, history?);
     let lines = status::lines(&migrations, &history);
-    let mut out = shell.out();
+    let mut out = BufWriter::new(shell.out());
     if shell.common.json {
         serde_json::to_writer(&mut out, &lines)?;
         writeln!(out)?;
     } else {
         status::write_status(&mut out, &target.to_string(), &lines)?;
     }
+    out.flush()?;
     Ok(())
 }

@@ -26,6 +26,8 @@ pub struct Applier<'a> {
     pub history_table: &'a str,
     /// Written into the journal.
     pub run_id: &'a str,
+    /// Nobody else uses the database meanwhile: batches have nobody to wait for.
+    pub alone: bool,
     /// Who watches the session's locks, if anybody does.
     pub watch: Option<LockWatch>,
 }
@@ -72,6 +74,7 @@ impl Applier<'_> {
                 limits: &limits,
                 history_table: self.history_table,
                 run_id: self.run_id,
+                alone: self.alone,
                 watch: self.watch.take(),
             };
             applier.run_file(file).await?;

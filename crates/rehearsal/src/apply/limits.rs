@@ -1,8 +1,11 @@
 //! How long things may take and how big they may be while a release runs.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::Deserialize;
+
+use super::window::Window;
 
 /// The limits of a target. Every field can be set in `rehearsal.toml` under `[limits]`, and for one target
 /// under `[targets.NAME.limits]`.
@@ -31,6 +34,13 @@ pub struct Limits {
     /// How long a batch should take; their size follows it.
     #[serde(with = "humantime_serde")]
     pub batch_time: Duration,
+    /// Batches wait while a standby is further behind than that.
+    #[serde(with = "humantime_serde")]
+    pub replication_lag: Duration,
+    /// Batches wait while this file is there, whoever made it. Nobody looks for one without a path.
+    pub pause_file: Option<PathBuf>,
+    /// Batches run in these hours only.
+    pub batch_window: Option<Window>,
     /// How long a check's query may take.
     #[serde(with = "humantime_serde")]
     pub check_timeout: Duration,
@@ -71,7 +81,9 @@ impl Default for Limits {
     /// 200 ms to 2 s over 30 tries within 10 minutes: short enough that nobody behind us notices,
     /// often enough to get through on a busy table. GitLab's migration helpers come to the same
     /// order of magnitude. 5,000 rows and 100 ms: the size at which batches cost about as much CPU
-    /// as one UPDATE while the worst of 10 busy clients waits a tenth of a second.
+    /// as one UPDATE while the worst of 10 busy clients waits a tenth of a second. 10 s behind: gh-ost
+    /// stops at 1.5 s and pt-online-schema-change at 1 s, for standbys that answer an application's reads at
+    /// once; this leaves one alone that hiccups, and comes long before slots and disks fill.
     fn default() -> Self {
         Self {
             lock_timeout: Duration::from_millis(200),
@@ -82,6 +94,9 @@ impl Default for Limits {
             concurrently_timeout: Duration::from_secs(6 * 3600),
             batch_rows: 5_000,
             batch_time: Duration::from_millis(100),
+            replication_lag: Duration::from_secs(10),
+            pause_file: Some(".rehearsal/pause".into()),
+            batch_window: None,
             check_timeout: Duration::from_secs(60),
             unsure: Unsure::default(),
             run_lock_patience: crate::postgres::locks::LOCK_PATIENCE,
@@ -104,6 +119,7 @@ impl Limits {
             ("statement_timeout", self.statement_timeout),
             ("concurrently_timeout", self.concurrently_timeout),
             ("check_timeout", self.check_timeout),
+            ("replication_lag", self.replication_lag),
         ];
         // PostgreSQL counts them in milliseconds, in 32 bits.
         let wrong = durations.iter().find(|(_, value)| !(1..=i32::MAX as u128).contains(&value.as_millis()));

@@ -1,6 +1,6 @@
 //! Runs the files of a plan, there or back: what `migrate`, `rollback` and an app's start-up share.
 
-pub mod batch;
+pub mod batched;
 mod blockers;
 mod detach;
 pub mod failure;
@@ -16,8 +16,10 @@ pub mod retry;
 mod spot;
 pub mod stepwise;
 mod waiting;
+pub mod window;
 
 pub use failure::StatementError;
 pub use file::Applier;
 pub use limits::{Limits, Unsure};
 pub use own_limits::OwnLimits;
+pub use window::WindowError;

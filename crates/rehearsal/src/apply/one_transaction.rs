@@ -110,6 +110,8 @@ async fn attempt<'a>(
             rows,
             batches: None,
             longest_batch_ms: None,
+            held_up: None,
+            pauses: Vec::new(),
             retries: tries.failed(),
             duration_ms: milliseconds(began),
             already_done: false,

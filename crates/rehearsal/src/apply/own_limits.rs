@@ -1,11 +1,13 @@
 //! Limits that one target or one file has of its own.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::Deserialize;
 
 use super::limits::Limits;
+use super::window::Window;
 
 /// What `[targets.NAME.limits]` or the head of a file sets. What is missing is as it is elsewhere: a file's own
 /// limits go over those of the target, which go over `[limits]`.
@@ -34,6 +36,13 @@ pub struct OwnLimits {
     /// See [`Limits::batch_time`].
     #[serde(with = "humantime_serde")]
     pub batch_time: Option<Duration>,
+    /// See [`Limits::replication_lag`].
+    #[serde(with = "humantime_serde")]
+    pub replication_lag: Option<Duration>,
+    /// See [`Limits::pause_file`].
+    pub pause_file: Option<PathBuf>,
+    /// See [`Limits::batch_window`].
+    pub batch_window: Option<Window>,
     /// See [`Limits::check_timeout`].
     #[serde(with = "humantime_serde")]
     pub check_timeout: Option<Duration>,
@@ -67,6 +76,9 @@ impl OwnLimits {
             concurrently_timeout: self.concurrently_timeout.unwrap_or(base.concurrently_timeout),
             batch_rows: self.batch_rows.unwrap_or(base.batch_rows),
             batch_time: self.batch_time.unwrap_or(base.batch_time),
+            replication_lag: self.replication_lag.unwrap_or(base.replication_lag),
+            pause_file: self.pause_file.as_ref().or(base.pause_file.as_ref()).cloned(),
+            batch_window: self.batch_window.as_ref().or(base.batch_window.as_ref()).cloned(),
             check_timeout: self.check_timeout.unwrap_or(base.check_timeout),
             run_lock_patience: self.run_lock_patience.unwrap_or(base.run_lock_patience),
             unsure: base.unsure,
@@ -120,6 +132,7 @@ impl fmt::Display for OwnLimits {
             ("statement_timeout", self.statement_timeout),
             ("concurrently_timeout", self.concurrently_timeout),
             ("batch_time", self.batch_time),
+            ("replication_lag", self.replication_lag),
             ("check_timeout", self.check_timeout),
             ("run_lock_patience", self.run_lock_patience),
         ];

@@ -6,14 +6,14 @@
 
 use std::time::{Duration, Instant};
 
-use super::batch;
+use super::batched::{key, pauses, walk};
 use super::blockers::Watched;
 use super::failure::stopped_at;
 use super::file::Applier;
 use super::outside;
 use super::retry::{Tries, is_transient};
 use crate::error::Result;
-use crate::event::{EventKind, StatementDone, milliseconds};
+use crate::event::{EventKind, Paused, StatementDone, milliseconds};
 use crate::plan::{Direction, PlannedFile};
 use crate::postgres::history::{self, Applied};
 use crate::postgres::journal::{self, Place, State};
@@ -28,13 +28,23 @@ pub(super) struct Figures {
     pub rows: u64,
     pub batches: Option<u64>,
     pub longest_batch: Option<Duration>,
+    pub held_up: Option<u64>,
+    pub pauses: Vec<Paused>,
     pub retries: u32,
     pub already_done: bool,
 }
 
 impl Figures {
     pub(super) fn of(rows: u64, retries: u32) -> Self {
-        Self { rows, batches: None, longest_batch: None, retries, already_done: false }
+        Self {
+            rows,
+            batches: None,
+            longest_batch: None,
+            held_up: None,
+            pauses: Vec::new(),
+            retries,
+            already_done: false,
+        }
     }
 
     fn passed_over(rows: u64) -> Self {
@@ -44,7 +54,7 @@ impl Figures {
 
 pub(super) async fn run(applier: &mut Applier<'_>, file: &PlannedFile) -> Result<()> {
     let began = Instant::now();
-    look_at_keys(applier, file).await?;
+    look_at_batches(applier, file).await?;
     open(applier, file).await?;
     for statement in &file.script.statements {
         let began = Instant::now();
@@ -67,6 +77,8 @@ pub(super) async fn run(applier: &mut Applier<'_>, file: &PlannedFile) -> Result
             rows: figures.rows,
             batches: figures.batches,
             longest_batch_ms: figures.longest_batch.map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX)),
+            held_up: figures.held_up,
+            pauses: figures.pauses,
             retries: figures.retries,
             duration_ms: milliseconds(began),
             already_done: figures.already_done,
@@ -85,12 +97,16 @@ pub(super) async fn run(applier: &mut Applier<'_>, file: &PlannedFile) -> Result
     closing.map_err(Stopped::doing(format!("record version {}", file.version)))
 }
 
-/// Refuses a key that cannot carry batches while nothing is recorded yet. Statements further down may
-/// be about a table or an index that those before them make: they are looked at when it is their turn.
-async fn look_at_keys(applier: &mut Applier<'_>, file: &PlannedFile) -> Result<()> {
+/// Refuses what cannot carry batches while nothing is recorded yet. Statements further down may be about
+/// a table or an index that those before them make: they are looked at when it is their turn.
+async fn look_at_batches(applier: &mut Applier<'_>, file: &PlannedFile) -> Result<()> {
+    let batched = |statement: &Statement| matches!(statement.class, Class::Batched(_));
+    if let Some(window) = applier.limits.batch_window.as_ref().filter(|_| file.script.statements.iter().any(batched)) {
+        pauses::hour(applier.session, window).await?;
+    }
     for statement in &file.script.statements {
         let Class::Batched(batch) = &statement.class else { break };
-        batch::key(applier, file, statement, batch).await?;
+        key::read(applier, file, statement, batch).await?;
     }
     Ok(())
 }
@@ -171,7 +187,7 @@ async fn run_statement(applier: &mut Applier<'_>, file: &PlannedFile, statement:
         return Ok(Figures::passed_over(entry.rows));
     }
     match &statement.class {
-        Class::Batched(batch) => batch::run(applier, file, statement, batch, &place, same).await,
+        Class::Batched(batch) => walk::run(applier, file, statement, batch, &place, same).await,
         Class::Transactional => transactional(applier, file, statement, &place).await,
         Class::NonTransactional(action) => outside::run(applier, file, statement, action, &place, same).await,
     }

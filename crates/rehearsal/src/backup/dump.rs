@@ -252,6 +252,8 @@ impl Dumping<'_> {
                         done: written,
                         total: None,
                         what: "pg_dump".into(),
+                        per_second: None,
+                        left_ms: None,
                     }));
                 }
             }

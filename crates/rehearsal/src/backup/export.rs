@@ -164,8 +164,14 @@ async fn table(
         done += chunk.len() as u64;
         if done - told >= PROGRESS_EVERY {
             told = done;
-            let what = name.to_string();
-            cx.events.emit(EventKind::Progress(Progress { unit: "bytes".into(), done, total: None, what }));
+            cx.events.emit(EventKind::Progress(Progress {
+                unit: "bytes".into(),
+                done,
+                total: None,
+                what: name.to_string(),
+                per_second: None,
+                left_ms: None,
+            }));
         }
         rows.feed(chunk).inspect_err(|error| failed = Some(error.kind()))
     };

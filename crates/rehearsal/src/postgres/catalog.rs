@@ -34,48 +34,94 @@ pub async fn invalid_indexes(session: &mut Session) -> Result<Vec<String>> {
     Ok(rows.rows.into_iter().filter_map(|mut row| row.swap_remove(0)).collect())
 }
 
-/// What is known of a batch's key: the column's type and whether it can be NULL, and about how many
-/// rows its table has.
+/// What is known of a batch's key, and of the table that is walked along it.
 #[derive(Debug, Clone)]
 pub struct KeyColumn {
+    /// What has the column.
+    pub holder: Holder,
     /// The type, as a cast writes it.
     pub type_name: String,
+    /// It is a date or a time: its text depends on settings.
+    pub is_time: bool,
     /// Some rows may have no key.
     pub nullable: bool,
+    /// It is computed from other columns.
+    pub generated: bool,
     /// The planner's estimate of the table's rows.
     pub estimated_rows: Option<u64>,
-    /// A btree index opens with it.
+    /// A btree index opens with it, in whose order it can be walked: not partial, in the column's own
+    /// collation and operators, NULLs where an `ORDER BY` expects them. Each table below has one as well.
     pub indexed: bool,
 }
+
+/// What a column belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Holder {
+    /// A table, a partitioned one or a materialized view.
+    Table,
+    /// A view.
+    View,
+    /// A table of another server.
+    Foreign,
+}
+
+/// Partitions and tables that inherit are walked together with the table: what is asked of it is asked of
+/// them. Options 0 and 3 of an index are ascending with NULLs last and descending with NULLs first, which
+/// are one order read from its two ends.
+const KEY_COLUMN: &str = "\
+    WITH RECURSIVE tree AS ( \
+        SELECT c.oid, c.relkind, c.reltuples FROM pg_class c WHERE c.oid = to_regclass($1) \
+        UNION \
+        SELECT c.oid, c.relkind, c.reltuples FROM pg_inherits i JOIN tree ON i.inhparent = tree.oid JOIN pg_class c ON c.oid = i.inhrelid \
+    ), keys AS ( \
+        SELECT tree.oid, tree.relkind, tree.reltuples, a.attnum, a.attnotnull, a.attcollation \
+        FROM tree JOIN pg_attribute a ON a.attrelid = tree.oid AND NOT a.attisdropped \
+        WHERE a.attname = (SELECT p[1] FROM parse_ident($2) p) AND a.attnum > 0 \
+    ) \
+    SELECT format_type(a.atttypid, a.atttypmod), c.relkind::text, t.typcategory = 'D', a.attgenerated <> '', \
+           (SELECT bool_or(NOT keys.attnotnull) FROM keys), \
+           (SELECT sum(greatest(keys.reltuples, 0))::float8 FROM keys WHERE keys.relkind <> 'p'), \
+           (SELECT coalesce(bool_and(EXISTS ( \
+                SELECT FROM pg_index i \
+                JOIN pg_class ic ON ic.oid = i.indexrelid \
+                JOIN pg_am m ON m.oid = ic.relam \
+                JOIN pg_opclass o ON o.oid = i.indclass[0] \
+                WHERE i.indrelid = keys.oid AND i.indisvalid AND i.indkey[0] = keys.attnum AND m.amname = 'btree' \
+                  AND i.indpred IS NULL AND i.indoption[0] IN (0, 3) AND i.indcollation[0] = keys.attcollation \
+                  AND o.opcdefault)), true) \
+            FROM keys WHERE keys.relkind <> 'p') \
+    FROM pg_class c \
+    JOIN keys ON keys.oid = c.oid \
+    JOIN pg_attribute a ON a.attrelid = keys.oid AND a.attnum = keys.attnum \
+    JOIN pg_type t ON t.oid = a.atttypid \
+    WHERE c.oid = to_regclass($1) AND c.relkind IN ('r', 'p', 'm', 'v', 'f')";
 
 /// Looks a batch's key up; names as written in SQL.
 ///
 /// # Errors
 /// The server's.
 pub async fn key_column(session: &mut Session, table: &str, key: &str) -> Result<Option<KeyColumn>, Stopped> {
-    let query = sqlx::query(
-        "SELECT format_type(a.atttypid, a.atttypmod), NOT a.attnotnull, c.reltuples::float8, \
-                EXISTS (SELECT FROM pg_index i JOIN pg_class ic ON ic.oid = i.indexrelid JOIN pg_am m ON m.oid = ic.relam \
-                        WHERE i.indrelid = c.oid AND i.indisvalid AND i.indkey[0] = a.attnum AND m.amname = 'btree' AND i.indpred IS NULL) \
-         FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND NOT a.attisdropped \
-         WHERE c.oid = to_regclass($1) AND a.attname = (SELECT p[1] FROM parse_ident($2) p)",
-    )
-    .bind(table)
-    .bind(key);
-    let rows = session.fetch_bound(query).await?;
+    let rows = session.fetch_bound(sqlx::query(KEY_COLUMN).bind(table).bind(key)).await?;
     Ok(rows.first().map(|row| {
-        let tuples: f64 = row.get(2);
+        let tuples: Option<f64> = row.get(5);
         KeyColumn {
+            holder: match row.get(1) {
+                "v" => Holder::View,
+                "f" => Holder::Foreign,
+                _ => Holder::Table,
+            },
             type_name: row.get(0),
-            nullable: row.get(1),
-            // -1 means: never counted.
+            is_time: row.get(2),
+            generated: row.get(3),
+            nullable: row.get(4),
+            // None: never counted.
             #[expect(
                 clippy::cast_possible_truncation,
                 clippy::cast_sign_loss,
                 reason = "an estimate, checked for its sign"
             )]
-            estimated_rows: (tuples > 0.0).then_some(tuples as u64),
-            indexed: row.get(3),
+            estimated_rows: tuples.filter(|tuples| *tuples > 0.0).map(|tuples| tuples as u64),
+            indexed: row.get(6),
         }
     }))
 }

@@ -25,8 +25,10 @@ pub mod schema;
 pub mod sequences;
 pub mod session;
 pub mod settings;
+pub mod standbys;
 pub mod tools;
 pub mod version;
+pub mod waiters;
 
 pub use connect::{CONNECT_TIMEOUT, ConnectError};
 pub use locks::BusyError;

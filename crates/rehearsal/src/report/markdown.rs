@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::format::{bytes, count, duration, milliseconds_of, shortened};
-use crate::event::{CheckOutcome, Level};
+use crate::event::{CheckOutcome, Level, Paused};
 use crate::record::{Record, StepRecord};
 
 /// How much of a cell is shown.
@@ -95,7 +95,11 @@ fn details(text: &mut String, step: &StepRecord) {
         line(text, "|---:|---:|---|---:|---:|---|");
         for done in &step.statements {
             let batches = done.batches.map_or_else(String::new, |batches| {
-                format!(", {batches} batches, the longest {}", duration(done.longest_batch_ms.unwrap_or_default()))
+                let longest = duration(done.longest_batch_ms.unwrap_or_default());
+                let paused =
+                    |paused: &Paused| format!(", paused {} {}", duration(paused.duration_ms), paused.reason.as_str());
+                let pauses: String = done.pauses.iter().map(paused).collect();
+                format!(", {batches} batches, the longest {longest}{pauses}")
             });
             line(
                 text,

@@ -136,9 +136,17 @@ impl<W: Write + Send> Terminal<W> {
                 "{batches} batches, the longest {}",
                 duration(done.longest_batch_ms.unwrap_or_default())
             ));
-            if let Some(rate) = (done.rows * 1000).checked_div(done.duration_ms) {
+            let paused: u64 = done.pauses.iter().map(|paused| paused.duration_ms).sum();
+            let busy = done.duration_ms.saturating_sub(paused);
+            if let Some(rate) = (done.rows * 1000).checked_div(busy) {
                 figures.push(format!("{} rows/s", count(rate)));
             }
+        }
+        if let Some(held_up) = done.held_up.filter(|batches| *batches > 0) {
+            figures.push(format!("somebody waited for {held_up} of them"));
+        }
+        for paused in &done.pauses {
+            figures.push(format!("paused {} {}", duration(paused.duration_ms), paused.reason.as_str()));
         }
         if done.retries > 0 {
             figures.push(plural(done.retries.into(), "retry").replace("retrys", "retries"));
@@ -320,19 +328,24 @@ fn shown(outcome: Outcome, summary: &str) -> String {
     }
 }
 
-/// `1,234,000 of 2,000,000 rows · 310,000 rows/s · 2.5 s left · migrations/3_x.up.sql:4`.
+/// `1,234,000 of 2,000,000 rows (61 %) · 310,000 rows/s · 2.5 s left · migrations/3_x.up.sql:4`.
 fn progress_line(progress: &Progress, elapsed: Duration) -> String {
     let show = |number: u64| if progress.unit == "bytes" { bytes(number) } else { count(number) };
     let unit = if progress.unit == "bytes" { String::new() } else { format!(" {}", progress.unit) };
     let mut parts = vec![match progress.total {
-        Some(total) => format!("{} of {}{unit}", show(progress.done), show(total)),
+        Some(total) => {
+            let share = progress.done.saturating_mul(100).checked_div(total).unwrap_or(100);
+            format!("{} of {}{unit} ({share} %)", show(progress.done), show(total))
+        }
         None => format!("{}{unit}", show(progress.done)),
     }];
     let elapsed_ms = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
-    if let Some(rate) = progress.done.saturating_mul(1000).checked_div(elapsed_ms).filter(|rate| *rate > 0) {
+    let rate = progress.per_second.or_else(|| progress.done.saturating_mul(1000).checked_div(elapsed_ms));
+    if let Some(rate) = rate.filter(|rate| *rate > 0) {
         parts.push(format!("{}{unit}/s", show(rate)));
-        if let Some(total) = progress.total {
-            parts.push(format!("{} left", duration(total.saturating_sub(progress.done).saturating_mul(1000) / rate)));
+        let left = |total: u64| total.saturating_sub(progress.done).saturating_mul(1000) / rate;
+        if let Some(left) = progress.left_ms.or_else(|| progress.total.map(left)) {
+            parts.push(format!("{} left", duration(left)));
         }
     }
     parts.push(progress.what.clone());
@@ -397,8 +410,18 @@ mod tests {
 
     #[test]
     fn progress_tells_rate_and_rest() {
-        let progress = Progress { unit: "rows".into(), done: 500, total: Some(1_500), what: "m.sql:3".into() };
+        let progress = Progress {
+            unit: "rows".into(),
+            done: 500,
+            total: Some(1_500),
+            what: "m.sql:3".into(),
+            per_second: None,
+            left_ms: None,
+        };
         let text = progress_line(&progress, Duration::from_secs(1));
-        assert_eq!(text, "500 of 1,500 rows · 500 rows/s · 2.0 s left · m.sql:3");
+        assert_eq!(text, "500 of 1,500 rows (33 %) · 500 rows/s · 2.0 s left · m.sql:3");
+        let told = Progress { per_second: Some(100), left_ms: Some(10_000), ..progress };
+        let text = progress_line(&told, Duration::from_secs(1));
+        assert_eq!(text, "500 of 1,500 rows (33 %) · 100 rows/s · 10.0 s left · m.sql:3");
     }
 }

@@ -77,6 +77,7 @@ impl Baseline {
                 limits: &workspace.config.limits,
                 history_table: table,
                 run_id: &cx.run_id,
+                alone: true,
                 watch: None,
             };
             applier.run(&plan).await?;

@@ -26,56 +26,109 @@ pub struct Counted {
 /// # Errors
 /// Only when the connection is lost or the user interrupts.
 pub async fn count(session: &mut Session, losses: &[Loss], limit: Duration) -> Result<Vec<Counted>> {
-    let mut counted = Vec::new();
-    for loss in losses {
-        let place = format!("({}:{})", loss.path.display(), loss.line);
+    let wanted: Vec<Wanted<'_>> = losses.iter().filter_map(Wanted::of).collect();
+    let amounts = amounts(session, &wanted, limit).await;
+    let mut amounts = amounts.map_err(Stopped::doing("count what is going to be thrown away"))?.into_iter();
+    let mut amount = || amounts.next().unwrap_or_default();
+    let counted = losses.iter().map(|loss| {
         let (what, amount) = match &loss.what {
-            Lost::Table(table) => (format!("drops table {table}"), amount(session, table, None, limit).await),
-            Lost::AllRows(table) => (format!("empties table {table}"), amount(session, table, None, limit).await),
-            Lost::Column { table, column } => {
-                (format!("drops column {table}.{column}"), amount(session, table, Some(column), limit).await)
-            }
-            Lost::Schema(schema) => (format!("drops schema {schema}"), Ok("with what is in it".into())),
-            Lost::Rows(table) => (format!("deletes from {table}"), Ok("the rows of its condition".into())),
+            Lost::Table(table) => (format!("drops table {table}"), amount()),
+            Lost::AllRows(table) => (format!("empties table {table}"), amount()),
+            Lost::Column { table, column } => (format!("drops column {table}.{column}"), amount()),
+            Lost::Schema(schema) => (format!("drops schema {schema}"), "with what is in it".into()),
+            Lost::Rows(table) => (format!("deletes from {table}"), "the rows of its condition".into()),
         };
-        let amount = amount.map_err(Stopped::doing("count what is going to be thrown away"))?;
-        counted.push(Counted { what: format!("{what} {place}"), amount });
-    }
-    Ok(counted)
+        Counted { what: format!("{what} ({}:{})", loss.path.display(), loss.line), amount }
+    });
+    Ok(counted.collect())
 }
 
-async fn amount(session: &mut Session, table: &str, column: Option<&str>, limit: Duration) -> Result<String, Stopped> {
-    let unit = if column.is_some() { "value" } else { "row" };
+/// What can be counted: a table's rows, or a column's values.
+struct Wanted<'a> {
+    table: &'a str,
+    column: Option<&'a str>,
+}
+
+impl<'a> Wanted<'a> {
+    fn of(loss: &'a Loss) -> Option<Self> {
+        match &loss.what {
+            Lost::Table(table) | Lost::AllRows(table) => Some(Self { table, column: None }),
+            Lost::Column { table, column } => Some(Self { table, column: Some(column) }),
+            Lost::Schema(_) | Lost::Rows(_) => None,
+        }
+    }
+
+    fn told(&self, number: Option<u64>) -> String {
+        let unit = if self.column.is_some() { "value" } else { "row" };
+        number.map_or_else(|| "not there under this name as things stand".into(), |number| plural(number, unit))
+    }
+}
+
+/// All of them in one query, which is enough for most; one by one, where that takes too long.
+async fn amounts(session: &mut Session, wanted: &[Wanted<'_>], limit: Duration) -> Result<Vec<String>, Stopped> {
+    if let Some(numbers) = in_time(session, wanted, limit).await? {
+        return Ok(wanted.iter().zip(numbers).map(|(wanted, number)| wanted.told(number)).collect());
+    }
+    let mut amounts = Vec::with_capacity(wanted.len());
+    for one in wanted {
+        let number = in_time(session, std::slice::from_ref(one), limit).await?;
+        amounts.push(match number.as_deref() {
+            Some([number]) => one.told(*number),
+            _ => estimate(session, one.table).await?,
+        });
+    }
+    Ok(amounts)
+}
+
+/// Their numbers, in the same order; nothing when the server refuses or does not get through in time.
+async fn in_time(
+    session: &mut Session,
+    wanted: &[Wanted<'_>],
+    limit: Duration,
+) -> Result<Option<Vec<Option<u64>>>, Stopped> {
     session.begin_reading(limit).await?;
-    let counted = exact(session, table, column).await;
+    let counted = exact(session, wanted).await;
     session.end_reading().await?;
     match counted {
-        Ok(Some(number)) => Ok(plural(number, unit)),
-        Ok(None) => Ok("not there under this name as things stand".into()),
-        Err(Stopped::Failed(error)) if !is_connection_lost(&error) => estimate(session, table).await,
-        Err(stopped) => Err(stopped),
+        Err(Stopped::Failed(error)) if !is_connection_lost(&error) => Ok(None),
+        counted => counted.map(Some),
     }
 }
 
-async fn exact(session: &mut Session, table: &str, column: Option<&str>) -> Result<Option<u64>, Stopped> {
+async fn exact(session: &mut Session, wanted: &[Wanted<'_>]) -> Result<Vec<Option<u64>>, Stopped> {
+    let tables: Vec<&str> = wanted.iter().map(|wanted| wanted.table).collect();
+    let columns: Vec<Option<&str>> = wanted.iter().map(|wanted| wanted.column).collect();
     // Resolved by the server, so that what is put into the query is a name and nothing else.
     let names = sqlx::query(
         "SELECT n.nspname::text, c.relname::text, \
                 (SELECT a.attname::text FROM pg_attribute a WHERE a.attrelid = c.oid AND NOT a.attisdropped \
-                   AND a.attnum > 0 AND (a.attname = $2 OR quote_ident(a.attname) = $2)) \
-         FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = to_regclass($1)",
+                   AND a.attnum > 0 AND (a.attname = w.col OR quote_ident(a.attname) = w.col)) \
+         FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS w(tab, col, place) \
+         LEFT JOIN pg_class c ON c.oid = to_regclass(w.tab) LEFT JOIN pg_namespace n ON n.oid = c.relnamespace \
+         ORDER BY w.place",
     );
-    let rows = session.fetch_bound(names.bind(table).bind(column)).await?;
-    let Some(row) = rows.first() else { return Ok(None) };
-    let (schema, relation, found): (String, String, Option<String>) = (row.get(0), row.get(1), row.get(2));
-    let counted = match (column, found) {
-        (None, _) => "*".to_owned(),
-        (Some(_), Some(column)) => quote(&column),
-        (Some(_), None) => return Ok(None),
-    };
-    let sql = format!("SELECT count({counted}) FROM {}.{}", quote(&schema), quote(&relation));
+    let rows = session.fetch_bound(names.bind(tables).bind(columns)).await?;
+    let counts: Vec<String> = rows
+        .iter()
+        .zip(wanted)
+        .map(|(row, wanted)| {
+            let names: (Option<String>, Option<String>, Option<String>) = (row.get(0), row.get(1), row.get(2));
+            let counted = match (wanted.column, names.2) {
+                (None, _) => Some("*".to_owned()),
+                (Some(_), column) => column.as_deref().map(quote),
+            };
+            match (names.0, names.1, counted) {
+                (Some(schema), Some(relation), Some(counted)) => {
+                    format!("(SELECT count({counted}) FROM {}.{})", quote(&schema), quote(&relation))
+                }
+                _ => "NULL".to_owned(),
+            }
+        })
+        .collect();
+    let sql = format!("SELECT ARRAY[{}]::bigint[]", counts.join(", "));
     let rows = session.fetch_bound(sqlx::query(AssertSqlSafe(sql))).await?;
-    Ok(rows.first().map(|row| u64::try_from(row.get::<i64, _>(0)).unwrap_or(0)))
+    let numbers: Vec<Option<i64>> = rows.first().map(|row| row.get(0)).unwrap_or_default();
+    Ok(numbers.into_iter().map(|number| number.and_then(|number| u64::try_from(number).ok())).collect())
 }
 
 async fn estimate(session: &mut Session, table: &str) -> Result<String, Stopped> {

@@ -63,6 +63,7 @@ impl Migrate {
             limits: &workspace.config.limits,
             history_table: table,
             run_id: &cx.run_id,
+            alone: cx.settings.alone,
             watch,
         };
         applier.run(&plan).await?;

@@ -139,7 +139,8 @@ impl Prove {
         Applier::lock(session, limits).await?;
         let plan = plan::up(&workspace.migrations, &History::read(session, history_table).await?, Some(to))?;
         let events = &crate::event::Emitter::default();
-        let mut applier = Applier { session, events, limits, history_table, run_id: &cx.run_id, watch: None };
+        let mut applier =
+            Applier { session, events, limits, history_table, run_id: &cx.run_id, alone: true, watch: None };
         let applied = applier.run(&plan).await;
         applied.map_err(|error| match error {
             Error::Statement(_) => ProofError::NoSandbox { version: self.version, reason: error.to_string() }.into(),

@@ -66,6 +66,7 @@ impl Rollback {
             limits: &workspace.config.limits,
             history_table: table,
             run_id: &cx.run_id,
+            alone: cx.settings.alone,
             watch,
         };
         applier.run(&plan).await?;

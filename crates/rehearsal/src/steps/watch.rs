@@ -55,6 +55,8 @@ impl Step for Watch {
                 done: began.elapsed().as_secs(),
                 total: Some(self.lasts.as_secs()),
                 what: plural(looks, "look"),
+                per_second: None,
+                left_ms: None,
             }));
             let now = Instant::now();
             if now >= deadline {

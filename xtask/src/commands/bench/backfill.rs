@@ -1,5 +1,7 @@
-//! A backfill in batches, against one plain UPDATE, with nobody else on the table.
+//! A backfill in batches, against one plain UPDATE, with nobody else on the table: how long it takes, how
+//! much work it is, and whether it takes more memory the longer it goes on.
 
+use std::cell::RefCell;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -8,14 +10,19 @@ use rehearsal::postgres::query::Stopped;
 use rehearsal::report::format::count;
 use rehearsal::target::Target;
 
+use super::cost::{Memory, processor_time};
 use super::figure::{By, Figure, Line, Measured};
 use super::place::{Place, workspace};
-use super::samples::{Pairs, Unit};
+use super::samples::{Pairs, Spread, Unit};
 use super::users;
 use crate::exit;
 
 const PAIRS: usize = 5;
-const LIMIT: f64 = 1.1;
+/// 0.9 times the rows of the one UPDATE in the same time.
+const LIMIT: f64 = 1.0 / 0.9;
+const LIMIT_CPU: f64 = 1.1;
+/// The second half of the rows adds nothing but what an allocator rounds up.
+const LIMIT_MEMORY: f64 = 1.1;
 const DATABASE: &str = "bench_backfill";
 
 /// See the module.
@@ -31,18 +38,79 @@ impl Figure for Backfill {
         let folder = workspace(users::files())?;
         let folder = folder.path();
         users::ensure(place, folder).await?;
-        let ours = async || on_a_copy(place, async |target| migrate(place, folder, target).await).await;
-        let theirs = async || on_a_copy(place, async |_| update(place, DATABASE).await).await;
+        let postmaster = place.postmaster().await?;
+        let (our_work, their_work) = (RefCell::new(Vec::new()), RefCell::new(Vec::new()));
+        let memories = RefCell::new(Vec::new());
+        let ours = async || {
+            let run = async |target: &Target| {
+                let (took, memory) = place.watched(&mut place.ours(folder, Some(target), &["migrate"])).await?;
+                memories.borrow_mut().extend(memory);
+                Ok(took)
+            };
+            on_a_copy(place, async |target| counted(postmaster, &our_work, run(target)).await).await
+        };
+        let theirs =
+            async || on_a_copy(place, async |_| counted(postmaster, &their_work, update(place, DATABASE)).await).await;
         let pairs = Pairs::take(PAIRS, false, ours, theirs).await?;
         place.sandbox().drop_database(DATABASE, &place.cancel).await?;
-        Ok(vec![Line::Measured(Measured {
+        let time = Line::Measured(Measured {
             what: format!("backfill of {} rows / one UPDATE", count(place.rows)),
             spread: pairs.ratios(),
             unit: Unit::Ratio,
             limit: Some((LIMIT, By::Median)),
             detail: pairs.detail("all of `migrate`", "the UPDATE alone"),
-        })])
+        });
+        let work = Pairs::of(our_work.into_inner(), their_work.into_inner());
+        Ok(vec![time, work_line(&work), memory_line(&memories.into_inner())])
     }
+}
+
+/// Client and server together.
+fn work_line(work: &Pairs) -> Line {
+    let what = "  its processor time / the UPDATE's".to_owned();
+    if work.is_empty() {
+        return Line::Skipped { what, reason: "this system does not tell processor times in /proc".into() };
+    }
+    Line::Measured(Measured {
+        what,
+        spread: work.ratios(),
+        unit: Unit::Ratio,
+        limit: Some((LIMIT_CPU, By::Median)),
+        detail: work.detail("client and server", "server"),
+    })
+}
+
+fn memory_line(memories: &[Memory]) -> Line {
+    let what = "  its peak memory / that of its first half".to_owned();
+    if memories.is_empty() {
+        return Line::Skipped { what, reason: "this system does not tell a process's peak memory in /proc".into() };
+    }
+    #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
+    let (ratios, peaks): (Vec<f64>, Vec<f64>) = memories
+        .iter()
+        .map(|memory| (memory.peak as f64 / memory.peak_of_first_half as f64, memory.peak as f64 / 1e6))
+        .unzip();
+    Line::Measured(Measured {
+        what,
+        spread: Spread::of(&ratios),
+        unit: Unit::Ratio,
+        limit: Some((LIMIT_MEMORY, By::Worst)),
+        detail: format!("the client, {} at the most", Unit::Megabytes.show(Spread::of(&peaks).max)),
+    })
+}
+
+/// Runs it, and keeps how much work it was.
+async fn counted(
+    postmaster: u32,
+    work: &RefCell<Vec<Duration>>,
+    run: impl Future<Output = anyhow::Result<Duration>>,
+) -> anyhow::Result<Duration> {
+    let before = processor_time(postmaster);
+    let took = run.await?;
+    if let (Some(before), Some(after)) = (before, processor_time(postmaster)) {
+        work.borrow_mut().push(after.saturating_sub(before));
+    }
+    Ok(took)
 }
 
 async fn on_a_copy(

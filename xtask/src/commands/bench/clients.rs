@@ -19,7 +19,7 @@ use crate::exit;
 
 const CLIENTS: usize = 10;
 const ROUNDS: usize = 3;
-const LIMIT: f64 = 0.25;
+const LIMIT: f64 = 0.2;
 const DATABASE: &str = "bench_clients";
 
 /// Ten clients, forty transactions a second each: 400 in all.

@@ -3,15 +3,18 @@
 mod backfill;
 mod backup;
 mod clients;
+mod cost;
 mod docker_start;
 mod figure;
 mod local_start;
 mod no_op;
 mod place;
 mod rehearsal;
+mod revert_all;
 mod run;
 mod samples;
 mod small_files;
+mod status;
 mod users;
 
 pub use run::run;
@@ -20,7 +23,9 @@ pub use run::run;
 fn figures() -> Vec<Box<dyn figure::Figure>> {
     vec![
         Box::new(no_op::NoOp),
+        Box::new(status::Status),
         Box::new(small_files::SmallFiles),
+        Box::new(revert_all::RevertAll),
         Box::new(local_start::LocalStart),
         Box::new(docker_start::DockerStart),
         Box::new(backfill::Backfill),

@@ -1,7 +1,7 @@
 //! Where it is measured: a throwaway server, temporary workspaces, and this very program as a child.
 
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{Output, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
@@ -16,6 +16,7 @@ use tempfile::TempDir;
 use tokio::process::Command;
 use tokio_util::sync::CancellationToken;
 
+use super::cost::{self, Memory};
 use crate::exit;
 
 /// What would lead a child to another database or another configuration than the one it is to measure.
@@ -147,23 +148,44 @@ impl Place {
 
     /// How long a command takes, from its start to its end. It must succeed.
     pub async fn time(&self, command: &mut Command) -> anyhow::Result<Duration> {
+        self.output(command).await.map(|(took, _)| took)
+    }
+
+    /// The same, with what it has written.
+    pub async fn output(&self, command: &mut Command) -> anyhow::Result<(Duration, String)> {
         let began = Instant::now();
         let output = tokio::select! {
             output = command.output() => output,
             () = self.cancel.cancelled() => return Err(rehearsal::Error::Interrupted.into()),
         };
         let took = began.elapsed();
-        let name = command.as_std().get_program().to_string_lossy().into_owned();
-        let output = output.with_context(|| format!("cannot start {name}"))?;
-        if output.status.success() {
-            return Ok(took);
-        }
-        let said = [output.stderr, output.stdout].concat();
-        let said = rehearsal::report::format::shortened(&String::from_utf8_lossy(&said), SHOWN_CHARACTERS);
-        Err(exit::failed(
-            format!("{name} ended with {}: {said}", output.status),
-            "a figure counts only when both sides did their work",
-        ))
+        let output = output.with_context(|| format!("cannot start {}", name(command)))?;
+        succeeded(command, &output)?;
+        Ok((took, String::from_utf8_lossy(&output.stdout).into_owned()))
+    }
+
+    /// How long a command takes, and the memory that it had, where that is told. It must succeed.
+    pub async fn watched(&self, command: &mut Command) -> anyhow::Result<(Duration, Option<Memory>)> {
+        let began = Instant::now();
+        let child = command.spawn().context("cannot start this program again")?;
+        let watching = child.id().map(|id| tokio::spawn(cost::memory(id)));
+        let output = tokio::select! {
+            output = child.wait_with_output() => output?,
+            () = self.cancel.cancelled() => return Err(rehearsal::Error::Interrupted.into()),
+        };
+        let took = began.elapsed();
+        succeeded(command, &output)?;
+        let memory = match watching {
+            Some(watching) => watching.await.ok().flatten(),
+            None => None,
+        };
+        Ok((took, memory))
+    }
+
+    /// The server's first process.
+    pub async fn postmaster(&self) -> anyhow::Result<u32> {
+        let first = self.value("postgres", "SELECT split_part(pg_read_file('postmaster.pid'), E'\\n', 1)").await?;
+        first.trim().parse().with_context(|| format!("`{first}` is no process"))
     }
 
     /// A program of the server's own installation.
@@ -175,6 +197,22 @@ impl Place {
             }
         }
     }
+}
+
+fn name(command: &Command) -> String {
+    command.as_std().get_program().to_string_lossy().into_owned()
+}
+
+fn succeeded(command: &Command, output: &Output) -> anyhow::Result<()> {
+    if output.status.success() {
+        return Ok(());
+    }
+    let said = [&output.stderr[..], &output.stdout[..]].concat();
+    let said = rehearsal::report::format::shortened(&String::from_utf8_lossy(&said), SHOWN_CHARACTERS);
+    Err(exit::failed(
+        format!("{} ended with {}: {said}", name(command), output.status),
+        "a figure counts only when both sides did their work",
+    ))
 }
 
 async fn start(

@@ -94,6 +94,16 @@ impl Pairs {
         Ok(pairs)
     }
 
+    /// Pairs of something else that was taken in the same turns.
+    pub fn of(ours: Vec<Duration>, theirs: Vec<Duration>) -> Self {
+        Self { ours, theirs }
+    }
+
+    /// Whether none were taken.
+    pub fn is_empty(&self) -> bool {
+        self.ours.is_empty()
+    }
+
     /// Ours as a multiple of theirs, pair by pair.
     pub fn ratios(&self) -> Spread {
         let ratios: Vec<f64> = self

@@ -11,7 +11,7 @@ use crate::exit;
 
 const PAIRS: usize = 7;
 const MIGRATIONS: usize = 200;
-const LIMIT: f64 = 1.2;
+const LIMIT: f64 = 1.0;
 const DATABASE: &str = "bench_small";
 
 /// Of how many migrations one makes a table; the others go on with it.

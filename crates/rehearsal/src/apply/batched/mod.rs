@@ -1,0 +1,7 @@
+//! A statement in key ranges: each batch is its own transaction and carries its own checkpoint.
+
+pub(crate) mod key;
+mod pace;
+pub(crate) mod pauses;
+mod texts;
+pub(crate) mod walk;

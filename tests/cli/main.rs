@@ -26,6 +26,7 @@ mod roles;
 mod smoke;
 mod startup;
 mod target;
+mod tls;
 mod together;
 mod traffic;
 mod troubles;

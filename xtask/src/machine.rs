@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use rehearsal::config::{Config, FILE_NAME};
 use rehearsal::context::Environment;
+use rehearsal::postgres::libpq::Libpq;
 
 /// What a program that is started may see of our environment: where programs and its home are, how it
 /// speaks and logs. No URL and no password of anything real.
@@ -20,6 +21,18 @@ pub fn inherited() -> Vec<(String, String)> {
 pub fn user() -> String {
     let set = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
     set("USER").or_else(|| set("LOGNAME")).unwrap_or_else(|| format!("uid {}", rustix::process::getuid().as_raw()))
+}
+
+/// What libpq would find here beside a URL.
+pub fn libpq() -> Libpq {
+    let set = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    let its_own = |name: &str| name.starts_with("PG") || name == "SSL_CERT_FILE";
+    let user = std::env::var("USER").ok().filter(|user| !user.is_empty());
+    Libpq {
+        variables: set.filter(|(name, value)| its_own(name) && !value.is_empty()).collect(),
+        home: std::env::home_dir(),
+        user: user.or_else(|| Some("postgres".into())),
+    }
 }
 
 /// The folders that programs are looked for in, the cache, and the temporary folder.

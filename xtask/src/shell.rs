@@ -70,13 +70,15 @@ impl Shell {
     pub fn target_named(&self, name: &str) -> Result<Target, rehearsal::Error> {
         let (variable, settings) = self.config.target(name)?;
         let is_default = name == self.config.default_target;
+        let libpq = machine::libpq();
         let url = match std::env::var(&variable) {
-            Ok(url) if !url.is_empty() => url,
+            Ok(url) if !url.trim().is_empty() => Some(url),
             // libpq's own variables, for the target that is meant when none is named.
-            _ if is_default && std::env::var_os("PGHOST").is_some() => url_of_libpq(),
+            _ if is_default && libpq.names_a_place() => None,
             _ => return Err(TargetError::NoUrl { name: name.into(), variable }.into()),
         };
-        Ok(Target::from_url(name, &url)?.protected(settings.protected).pinned(settings.identity))
+        let target = Target::on_machine(name, url.as_deref(), &libpq)?;
+        Ok(target.protected(settings.protected).pinned(settings.identity))
     }
 
     /// A connection for a command that only looks.
@@ -233,33 +235,4 @@ fn cancel_on_signal(cancel: CancellationToken) {
             cancel.cancel();
         }
     });
-}
-
-/// PGHOST, PGPORT … as a URL without the password, which sqlx and libpq take from PGPASSWORD
-/// themselves.
-fn url_of_libpq() -> String {
-    let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
-    let user = variable("PGUSER").or_else(|| variable("USER")).unwrap_or_else(|| "postgres".into());
-    let mut query = form(&[
-        ("host", variable("PGHOST")),
-        ("port", variable("PGPORT")),
-        ("dbname", variable("PGDATABASE")),
-        ("sslmode", variable("PGSSLMODE")),
-    ]);
-    query.push_str(&format!("&user={}", encode(&user)));
-    format!("postgres://localhost?{query}")
-}
-
-fn form(pairs: &[(&str, Option<String>)]) -> String {
-    let set: Vec<String> = pairs
-        .iter()
-        .filter_map(|(key, value)| value.as_ref().map(|value| format!("{key}={}", encode(value))))
-        .collect();
-    set.join("&")
-}
-
-fn encode(text: &str) -> String {
-    text.bytes()
-        .map(|byte| if byte.is_ascii_alphanumeric() { char::from(byte).to_string() } else { format!("%{byte:02X}") })
-        .collect()
 }

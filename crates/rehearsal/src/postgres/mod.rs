@@ -3,17 +3,20 @@
 pub mod archive;
 pub mod catalog;
 pub mod connect;
+pub(crate) mod conninfo;
 pub(crate) mod container;
 pub mod contents;
 pub mod history;
 pub mod identifier;
 pub mod identity;
 pub mod journal;
+pub mod libpq;
 pub mod lock_watch;
 pub mod locks;
 pub mod notices;
 pub mod overrides;
 pub(crate) mod parameters;
+pub(crate) mod passfile;
 pub mod pooler;
 pub mod programs;
 pub mod query;
@@ -21,6 +24,7 @@ pub mod schema;
 pub mod sequences;
 pub mod session;
 pub mod settings;
+pub(crate) mod tls;
 pub mod tools;
 pub mod version;
 

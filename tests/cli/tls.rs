@@ -60,7 +60,7 @@ async fn every_mode_leads_sqlx_and_pg_dump_in_by_the_same_way() {
         project.run("db-backup").await.must_exit(0);
         let sessions = server.sessions(user);
         assert!(sessions.iter().any(|session| session.starts_with("rehearsal/migrate ")), "{mode}: {sessions:?}");
-        assert!(sessions.iter().any(|session| session.starts_with("rehearsal/pg_dump ")), "{mode}: {sessions:?}");
+        assert!(sessions.iter().any(|session| session.starts_with("rehearsal/backup ")), "{mode}: {sessions:?}");
         assert!(sessions.iter().all(|session| session.ends_with(way)), "{mode}: {sessions:?}");
         rehearsal_tests::database::execute(&server.database("postgres"), "DROP DATABASE it").await;
         rehearsal_tests::database::execute(&server.database("postgres"), &format!("DROP ROLE {user}")).await;
@@ -142,7 +142,8 @@ async fn certificates_of_clients_and_the_users_own_files() {
     server.create("it", "certified", "none").await;
     let place = format!("postgres://certified@localhost:{}/it", server.port());
     let [certificate, key, root] = ["certified.crt", "certified.key", "authority.crt"].map(|name| files.path(name));
-    let given = one_table(&format!("{place}?sslmode=verify-full&sslrootcert={root}&sslcert={certificate}&sslkey={key}"));
+    let given =
+        one_table(&format!("{place}?sslmode=verify-full&sslrootcert={root}&sslcert={certificate}&sslkey={key}"));
     // Where libpq looks by itself.
     let own = one_table(&format!("{place}?sslmode=verify-full"));
     for (from, to) in [(&certificate, "postgresql.crt"), (&key, "postgresql.key"), (&root, "root.crt")] {

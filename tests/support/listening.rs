@@ -21,7 +21,7 @@ hostssl all certified all cert
 hostssl all secured all scram-sha-256
 hostnossl all plain all scram-sha-256
 host all postgres all trust
-host all all all scram-sha-256
+host all asked@server all scram-sha-256
 ";
 
 /// A server; it ends when it is dropped.
@@ -76,7 +76,7 @@ impl Listening {
         let mut settings = vec![
             format!("port={port}"),
             format!("unix_socket_directories={}", folder.path().display()),
-            "listen_addresses=localhost".into(),
+            "listen_addresses=127.0.0.1,::1".into(),
             "log_connections=on".into(),
             "fsync=off".into(),
         ];
@@ -112,7 +112,7 @@ impl Listening {
         server
     }
 
-    /// Its port, on 127.0.0.1 and ::1.
+    /// Its port, on 127.0.0.1, and on ::1 where there is IPv6.
     #[must_use]
     pub fn port(&self) -> u16 {
         self.port

@@ -15,6 +15,7 @@ use rehearsal::report::file::RecordFile;
 use rehearsal::report::json::Json;
 use rehearsal::report::terminal::{Style, Terminal, Verbosity};
 use rehearsal::run::{self, Command};
+use rehearsal::source::MigrationSet;
 use rehearsal::target::{Target, TargetError};
 use tokio_util::sync::CancellationToken;
 
@@ -47,8 +48,9 @@ impl Shell {
                 "run the command in a folder that is there",
             )
         })?;
-        let config =
+        let mut config =
             Config::load(std::path::Path::new("."), common.config.as_deref()).map_err(rehearsal::Error::from)?;
+        config.history = config.tolerance(common.target.as_deref().unwrap_or(&config.default_target));
         let environment = machine::environment(&config);
         let cancel = CancellationToken::new();
         cancel_on_signal(cancel.clone());
@@ -89,6 +91,12 @@ impl Shell {
     /// Where a command may write that is not told by events.
     pub fn out(&self) -> std::io::StdoutLock<'static> {
         std::io::stdout().lock()
+    }
+
+    /// Reads the migrations alone.
+    pub fn migrations(&self) -> Result<MigrationSet, rehearsal::Error> {
+        let migrations = MigrationSet::from_folder(&self.config.migrations)?;
+        Ok(migrations.recorded_in(&self.config.history_table, self.config.history.clone()))
     }
 
     /// Reads migrations and checks.

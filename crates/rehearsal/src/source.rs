@@ -8,7 +8,9 @@ use std::sync::{Arc, OnceLock};
 use sqlx::migrate::{Migration as SqlxMigration, MigrationType, Migrator, ResolveConfig};
 
 use crate::error::Kind;
+use crate::postgres::history::DEFAULT_TABLE;
 use crate::statement::{self, Parsed};
+use crate::tolerance::Tolerance;
 
 /// The SHA-384 that sqlx keeps in `_sqlx_migrations.checksum`.
 pub type Checksum = Vec<u8>;
@@ -71,6 +73,8 @@ impl Migration {
 pub struct MigrationSet {
     migrations: Vec<Migration>,
     ignored_files: Vec<PathBuf>,
+    tolerance: Tolerance,
+    history_table: Option<String>,
 }
 
 /// Why a migrations folder cannot be used.
@@ -221,7 +225,25 @@ impl MigrationSet {
                 None => return Err(SourceError::DownWithoutUp { down: down.path }),
             }
         }
-        Ok(Self { migrations: ups.into_values().collect(), ignored_files: Vec::new() })
+        Ok(Self { migrations: ups.into_values().collect(), ..Self::default() })
+    }
+
+    /// The same files, recorded in that table, of which this is accepted.
+    #[must_use]
+    pub fn recorded_in(self, table: &str, tolerance: Tolerance) -> Self {
+        Self { tolerance, history_table: Some(table.to_owned()), ..self }
+    }
+
+    /// The table in which they are recorded, as SQL writes it.
+    #[must_use]
+    pub fn history_table(&self) -> &str {
+        self.history_table.as_deref().unwrap_or(DEFAULT_TABLE)
+    }
+
+    /// What is accepted of a history that does not fit the files.
+    #[must_use]
+    pub fn tolerance(&self) -> &Tolerance {
+        &self.tolerance
     }
 
     /// The migrations in the order of their versions.

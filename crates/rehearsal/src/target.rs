@@ -153,12 +153,10 @@ pub enum TargetError {
         instead: String,
     },
     /// The service that it names cannot be used.
-    #[error("target `{name}`: the service `{service}` cannot be used: {reason}")]
+    #[error("the service that target `{name}` names cannot be used: {reason}")]
     Service {
         /// The target.
         name: String,
-        /// The service.
-        service: String,
         /// What is wrong with it.
         reason: String,
     },
@@ -223,11 +221,8 @@ impl Target {
     /// [`TargetError`], which never repeats the URL.
     pub fn on_machine(name: &str, url: Option<&str>, libpq: &Libpq) -> Result<Self, TargetError> {
         let written = url.map(|url| read(name, url)).transpose()?;
-        let pairs = libpq.complete(written).map_err(|problem| TargetError::Service {
-            name: name.to_owned(),
-            service: problem.service,
-            reason: problem.reason,
-        })?;
+        let service = |reason| TargetError::Service { name: name.to_owned(), reason };
+        let pairs = libpq.complete(written).map_err(service)?;
         Self::from_pairs(name, pairs, Some(libpq))
     }
 
@@ -255,7 +250,8 @@ impl Target {
                 "password" => password = Some(value),
                 "dbname" => database = Some(value),
                 "target_session_attrs" => {
-                    role = Role::parse(&value).ok_or_else(|| malformed("its target_session_attrs is none of libpq's"))?;
+                    role =
+                        Role::parse(&value).ok_or_else(|| malformed("its target_session_attrs is none of libpq's"))?;
                 }
                 "options" => settings.extend(parameters::read_options(&value).ok_or_else(|| {
                     malformed("its `options` are more than a list of -c NAME=VALUE and --NAME=VALUE")
@@ -308,10 +304,10 @@ impl Target {
             return Err(not_done((what.into(), "leave out hostaddr".into())));
         }
         let not_known = parameters.iter().find_map(|(key, value)| {
-            Some((format!("{key}={value}"), parameters::not_done(key, value, verified)?.to_owned()))
+            Some((format!("sqlx does not know {key}"), parameters::not_done(key, value, verified)?.to_owned()))
         });
-        if let Some((what, instead)) = not_known {
-            return Err(not_done((format!("sqlx does not know {what}"), instead)));
+        if let Some(refused) = not_known {
+            return Err(not_done(refused));
         }
         let mut passfile_left_alone = None;
         if password.is_none()
@@ -617,14 +613,20 @@ impl Target {
     /// Its URL as sqlx takes it, with its password: for a program that is handed it where nobody sees it.
     #[must_use]
     pub fn sqlx_url(&self) -> String {
-        let parameters = ["sslmode", "sslrootcert", "sslcert", "sslkey", parameters::STATEMENT_CACHE];
-        self.url_with(&parameters.map(|name| (name, tls::value(&self.parameters, name))))
+        let value = |name| tls::value(&self.parameters, name);
+        let mode = match (&self.place().host, value("sslmode"), value("sslrootcert")) {
+            (Host::Socket(_), ..) => Some("disable"),
+            (_, Some("require"), Some(_)) => Some("verify-ca"),
+            (_, mode, _) => mode,
+        };
+        let others = ["sslrootcert", "sslcert", "sslkey", parameters::STATEMENT_CACHE].map(|name| (name, value(name)));
+        self.url_with(&[&[("sslmode", mode)], &others[..]].concat())
     }
 
     fn url_with(&self, parameters: &[(&str, Option<&str>)]) -> String {
         let Place { host, port, .. } = self.place();
-        let password = self.password().map_or_else(String::new, |password| format!(":{}", encode(password)));
-        let (user, database) = (encode(&self.user), encode(&self.database));
+        let password = self.password().map_or_else(String::new, |password| format!(":{}", encode_name(password)));
+        let (user, database) = (encode_name(&self.user), encode_name(&self.database));
         let mut url = match host {
             Host::Tcp(host) if host.contains(':') => format!("postgres://{user}{password}@[{host}]:{port}/{database}?"),
             Host::Tcp(host) => format!("postgres://{user}{password}@{host}:{port}/{database}?"),
@@ -703,6 +705,11 @@ fn seconds(text: &str) -> Option<Duration> {
 
 /// What may stand in a URL as it is, a socket's folder included.
 const UNENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// The same for a name or a password: a slash would end it.
+fn encode_name(text: &str) -> String {
+    encode(text).replace('/', "%2F")
+}
 
 fn encode(text: &str) -> String {
     utf8_percent_encode(text, UNENCODED).to_string()

@@ -105,9 +105,7 @@ impl ConnectError {
             return Self::Tls { address, reason, hint };
         }
         match (error, sqlstate(error).as_deref()) {
-            (_, Some(code @ ("28P01" | "28000"))) => {
-                Self::NotAllowed { address, reason, no_entry: code == "28000" }
-            }
+            (_, Some(code @ ("28P01" | "28000"))) => Self::NotAllowed { address, reason, no_entry: code == "28000" },
             (_, Some("3D000")) => Self::NoDatabase { address, reason },
             (_, Some(code)) if code.starts_with("53") || code.starts_with("57P") => Self::NotNow { address, reason },
             // PostgreSQL itself calls an unknown parameter 42704; this is how poolers put it.

@@ -159,7 +159,10 @@ mod tests {
     #[test]
     fn urls_with_one_host_or_several() {
         for (url, expected) in [
-            ("postgres://me:p%40ss@h:5433/d?sslmode=require", "user=me password=p@ss host=h port=5433 dbname=d sslmode=require"),
+            (
+                "postgres://me:p%40ss@h:5433/d?sslmode=require",
+                "user=me password=p@ss host=h port=5433 dbname=d sslmode=require",
+            ),
             ("postgresql://me@[::1]:5433/d", "user=me host=::1 port=5433 dbname=d"),
             ("postgres://me@a:1,b:2,[::1]/d", "user=me host=a,b,::1 port=1,2, dbname=d"),
             ("postgres://me@%2Frun%2Fpg/d", "user=me host=/run/pg dbname=d"),
@@ -169,16 +172,23 @@ mod tests {
         ] {
             assert_eq!(read_url(url).map(|pairs| shown(&pairs)), Ok(expected.to_owned()), "{url}");
         }
-        for url in ["postgres://me:a#b@h/d", "postgres://me@h:5x/d", "postgres://me@[::1/d", "postgres://me:%ff@h/d",
-            "postgres://me:%00@h/d", "postgres://me:a\nb@h/d", "mysql://me@h/d"]
-        {
+        for url in [
+            "postgres://me:a#b@h/d",
+            "postgres://me@h:5x/d",
+            "postgres://me@[::1/d",
+            "postgres://me:%ff@h/d",
+            "postgres://me:%00@h/d",
+            "postgres://me:a\nb@h/d",
+            "mysql://me@h/d",
+        ] {
             assert!(read_url(url).is_err(), "{url}");
         }
     }
 
     #[test]
     fn keywords_as_libpq_reads_them() {
-        let pairs = read_keywords(r" host = h  user='me and \'you\\' password=a\ b\'c dbname='' ").expect("they are read");
+        let pairs =
+            read_keywords(r" host = h  user='me and \'you\\' password=a\ b\'c dbname='' ").expect("they are read");
         assert_eq!(shown(&pairs), r"host=h user=me and 'you\ password=a b'c dbname=");
         for text in ["host", "host=h user", "host='h", "host=h x y=1"] {
             assert!(read_keywords(text).is_err(), "{text}");

@@ -41,13 +41,6 @@ impl fmt::Debug for Libpq {
     }
 }
 
-/// Why a service cannot be used.
-#[derive(Debug)]
-pub(crate) struct ServiceProblem {
-    pub service: String,
-    pub reason: String,
-}
-
 impl Libpq {
     /// Whether the variables alone say where a database is.
     #[must_use]
@@ -61,7 +54,7 @@ impl Libpq {
 
     /// Puts in front of what was written what counts less: the service that it names, then the variables.
     /// Where the connection leads is up to variables only when nothing was written.
-    pub(crate) fn complete(&self, written: Option<Pairs>) -> Result<Pairs, ServiceProblem> {
+    pub(crate) fn complete(&self, written: Option<Pairs>) -> Result<Pairs, String> {
         let value = |(keyword, variable): (&str, &str)| Some((keyword.to_owned(), self.variable(variable)?.to_owned()));
         let mut variables: Pairs = parameters::beside_a_url().filter_map(value).collect();
         if written.is_none() {
@@ -82,22 +75,21 @@ impl Libpq {
         Ok(variables)
     }
 
-    fn service(&self, service: &str) -> Result<Pairs, ServiceProblem> {
-        let problem = |reason: String| ServiceProblem { service: service.to_owned(), reason };
+    fn service(&self, service: &str) -> Result<Pairs, String> {
         let own = self.variable("PGSERVICEFILE").map(PathBuf::from);
         let own = own.or_else(|| Some(self.home.as_ref()?.join(".pg_service.conf")));
         let system = self.variable("PGSYSCONFDIR").map(PathBuf::from).into_iter();
         let system = system.chain(SYSTEM_FOLDERS.map(PathBuf::from)).map(|folder| folder.join("pg_service.conf"));
         let files: Vec<PathBuf> = own.into_iter().chain(system).collect();
         for file in files.iter().filter(|file| file.is_file()) {
-            let text = std::fs::read_to_string(file).map_err(|error| problem(format!("{}: {error}", file.display())))?;
+            let text = std::fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))?;
             let found = conninfo::read_service(&text, service);
-            if let Some(pairs) = found.map_err(|reason| problem(format!("{}: {reason}", file.display())))? {
+            if let Some(pairs) = found.map_err(|reason| format!("{}: {reason}", file.display()))? {
                 return Ok(pairs);
             }
         }
         let looked = files.first().map_or_else(|| "any file".into(), |file| file.display().to_string());
-        Err(problem(format!("it is not in {looked}")))
+        Err(format!("it is not in {looked}"))
     }
 
     /// The password file that counts when a target names none.

@@ -62,8 +62,7 @@ fn roots(parameters: &mut Parameters, libpq: &Libpq) -> Result<(), Refused> {
 
 fn certificate(parameters: &mut Parameters, libpq: &Libpq) -> Result<(), Refused> {
     let given = ["sslcert", "sslkey"].map(|name| value(parameters, name).map(str::to_owned));
-    let own =
-        ["postgresql.crt", "postgresql.key"].map(|name| Some(libpq.own_file(name)?.display().to_string()));
+    let own = ["postgresql.crt", "postgresql.key"].map(|name| Some(libpq.own_file(name)?.display().to_string()));
     if given == [None, None] && own.contains(&None) {
         return Ok(());
     }

@@ -43,8 +43,10 @@ pub struct Stop {
 
 /// What a rehearsal goes through.
 pub struct Rehearsal {
-    /// The version that it begins at, and comes back to.
+    /// The version that it begins at.
     pub after: i64,
+    /// What stays when it comes back to where it began.
+    pub back: Back,
     /// The services that must work with what is there before.
     pub services: Vec<Arc<Subject>>,
     /// On the way there it is looked at each of these: the last one is the goal, the others are where old
@@ -89,7 +91,7 @@ fn run_hook(call: Call) -> Box<dyn Step> {
 
 /// There, back, and there again, on whatever database comes before.
 fn there_and_back(rehearsal: &Rehearsal) -> Steps {
-    let Rehearsal { after, services, stops, contract, traffic } = rehearsal;
+    let Rehearsal { after, back, services, stops, contract, traffic } = rehearsal;
     let (after, to) = (*after, stops.last().map(|stop| stop.version));
     let mut steps: Steps = vec![Box::new(Preflight { to }), Box::new(Backup), Box::new(Audit)];
     steps.extend(smoke_tests(services));
@@ -100,7 +102,7 @@ fn there_and_back(rehearsal: &Rehearsal) -> Steps {
         steps.extend(contract_of(fits.map(|(folder, _)| folder.clone())));
         steps.extend(smoke_tests(&stop.services));
     }
-    steps.push(Box::new(Rollback { back: Back::To(after) }));
+    steps.push(Box::new(Rollback { back: back.clone() }));
     steps.push(Box::new(AsBefore));
     if *traffic {
         // Not the first time: what clients write cannot be compared with what was there.
@@ -112,7 +114,7 @@ fn there_and_back(rehearsal: &Rehearsal) -> Steps {
         }
         steps.push(Box::new(Verify));
         // The way back must also take what was written since.
-        steps.push(Box::new(Rollback { back: Back::To(after) }));
+        steps.push(Box::new(Rollback { back: back.clone() }));
     }
     steps.push(Box::new(Migrate { to }));
     steps.push(Box::new(Verify));

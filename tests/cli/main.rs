@@ -6,6 +6,7 @@ mod bad_input;
 mod batches;
 mod connect;
 mod contract;
+mod history;
 mod hooks;
 mod identity;
 mod interrupt;

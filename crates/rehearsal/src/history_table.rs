@@ -91,10 +91,9 @@ mod tests {
 
     #[test]
     fn what_a_statement_has_to_do_with_it() {
-        let touch = |sql: &str| {
-            let statement =
-                Statement { number: 1, offset: 0, line: 1, sql: sql.into(), class: Class::Transactional };
-            super::touch(&statement, "_sqlx_migrations")
+        let of = |sql: &str| {
+            let statement = Statement { number: 1, offset: 0, line: 1, sql: sql.into(), class: Class::Transactional };
+            touch(&statement, "_sqlx_migrations")
         };
         for sql in [
             "SELECT 1",
@@ -103,7 +102,7 @@ mod tests {
             "SELECT max(version) FROM _sqlx_migrations",
             "COMMENT ON TABLE a IS 'like _sqlx_migrations'",
         ] {
-            assert_eq!(touch(sql), Touch::Nothing, "{sql}");
+            assert_eq!(of(sql), Touch::Nothing, "{sql}");
         }
         for sql in [
             "DELETE FROM public._sqlx_migrations WHERE version < 3",
@@ -112,10 +111,10 @@ mod tests {
             "DO $$ BEGIN DELETE FROM _sqlx_migrations; END $$",
             "ALTER TABLE _sqlx_migrations ADD COLUMN who text",
         ] {
-            assert_eq!(touch(sql), Touch::Changes, "{sql}");
+            assert_eq!(of(sql), Touch::Changes, "{sql}");
         }
         for sql in ["DROP TABLE IF EXISTS _sqlx_migrations", "ALTER TABLE _sqlx_migrations RENAME TO old"] {
-            assert_eq!(touch(sql), Touch::TakesAway, "{sql}");
+            assert_eq!(of(sql), Touch::TakesAway, "{sql}");
         }
     }
 }

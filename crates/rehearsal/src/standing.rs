@@ -49,11 +49,9 @@ fn of_file(set: &MigrationSet, history: &History, migration: &Migration) -> Line
     };
     let newer = history.latest_finished().filter(|latest| *latest > version);
     match (history.get(version), newer) {
-        (None, Some(_)) if set.tolerance().lets_come_late(version) => Line {
-            state: "pending",
-            note: Some("comes late, as rehearsal.toml lets it".into()),
-            ..line
-        },
+        (None, Some(_)) if set.tolerance().lets_come_late(version) => {
+            Line { state: "pending", note: Some("comes late, as rehearsal.toml lets it".into()), ..line }
+        }
         (None, Some(latest)) => {
             Line { state: "out of order", next: Some(Refusal::OutOfOrder { version, latest }.hint()), ..line }
         }

@@ -628,7 +628,10 @@ impl Target {
         let password = self.password().map_or_else(String::new, |password| format!(":{}", encode_name(password)));
         let (user, database) = (encode_name(&self.user), encode_name(&self.database));
         let mut url = match host {
-            Host::Tcp(host) if host.contains(':') => format!("postgres://{user}{password}@[{host}]:{port}/{database}?"),
+            // sqlx takes the brackets of an address for a part of it, where a host stands usually.
+            Host::Tcp(host) if host.contains(':') => {
+                format!("postgres://{user}{password}@localhost:{port}/{database}?host={}&", encode(host))
+            }
             Host::Tcp(host) => format!("postgres://{user}{password}@{host}:{port}/{database}?"),
             Host::Socket(folder) => {
                 let folder = encode(&folder.display().to_string());

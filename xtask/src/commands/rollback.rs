@@ -71,11 +71,7 @@ pub async fn run(
         target: target.to_string(),
         retry: Some(again),
         release: None,
-        steps: if plan.is_empty() {
-            lists::nothing(at)
-        } else {
-            lists::within(surroundings, lists::rollback(goal))
-        },
+        steps: if plan.is_empty() { lists::nothing(at) } else { lists::within(surroundings, lists::rollback(goal)) },
         next: (!plan.is_empty()).then(|| format!("cargo xtask verify --target {}", target.name())),
     };
     let settings = shell.settings(Some(sandbox));

@@ -87,11 +87,10 @@ impl History {
     /// # Errors
     /// When it cannot be read.
     pub async fn look(session: &mut Session, table: &str) -> Result<Self> {
-        let select =
-            format!(
-                "SELECT version, description, success, encode(checksum, 'hex'), \
+        let select = format!(
+            "SELECT version, description, success, encode(checksum, 'hex'), \
                  (extract(epoch FROM installed_on) * 1000000)::bigint FROM {table} ORDER BY version"
-            );
+        );
         let rows = match session.fetch_text(&select, usize::MAX).await {
             Ok(found) => found.rows,
             Err(Stopped::Failed(error)) if sqlstate(&error).as_deref() == Some(UNDEFINED_TABLE) => {
@@ -133,9 +132,8 @@ impl History {
     pub fn in_order(&self, late: impl Fn(i64) -> bool) -> Vec<i64> {
         let when = |version: i64| self.installed_on.get(&version).copied().unwrap_or_default();
         let all: Vec<i64> = self.rows.iter().map(|row| row.version).collect();
-        let came_late = |version: &i64| {
-            late(*version) && all.iter().any(|other| other > version && when(*other) < when(*version))
-        };
+        let came_late =
+            |version: &i64| late(*version) && all.iter().any(|other| other > version && when(*other) < when(*version));
         let (mut late, mut order): (Vec<i64>, Vec<i64>) = all.iter().partition(|version| came_late(version));
         late.sort_by_key(|version| when(*version));
         for version in late {

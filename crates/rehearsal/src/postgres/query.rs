@@ -45,7 +45,8 @@ impl QueryError {
             }
             Some("42501") => "connect as a role that owns the objects, or have the right granted".into(),
             Some("25006") => {
-                "it can only be read (a standby, or default_transaction_read_only): connect to the primary server".into()
+                "it can only be read (a standby, or default_transaction_read_only): connect to the primary server"
+                    .into()
             }
             Some("57014") => "it took longer than its time limit; try at a quieter time".into(),
             Some("55P03") => "somebody holds a lock on it; try again in a moment".into(),

@@ -14,16 +14,20 @@ use crate::statement::{Mode, summary};
 /// How much of a statement a plan shows.
 const SUMMARY_CHARACTERS: usize = 90;
 
+/// Room for a version, so that short ones stand as far in everywhere.
+const VERSION_WIDTH: usize = 6;
+
 /// The table that `status` prints, with what to do about each version that cannot stay as it is.
 ///
 /// # Errors
 /// When it cannot be written.
 pub fn write_status(out: &mut impl Write, target: &str, lines: &[Line], ignored: &[PathBuf]) -> io::Result<()> {
     writeln!(out, "{target}")?;
+    let width = lines.iter().map(|line| line.version.to_string().len()).fold(VERSION_WIDTH, usize::max);
     for line in lines {
         let back = if line.reversible { "" } else { "  (no way back)" };
         let note = line.note.as_ref().map_or_else(String::new, |note| format!("  ({note})"));
-        writeln!(out, "  {:>6}  {:<17} {}{back}{note}", line.version, line.state, line.description)?;
+        writeln!(out, "  {:>width$}  {:<17} {}{back}{note}", line.version, line.state, line.description)?;
     }
     let count = |state: &str| lines.iter().filter(|line| line.state == state).count() as u64;
     writeln!(out, "{} applied, {} pending", plural(count("applied"), "migration"), count("pending"))?;

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use crate::error::Kind;
 use crate::history_table;
-use crate::postgres::history::{Applied, History};
+use crate::postgres::history::{Applied, DEFAULT_TABLE, History};
 use crate::postgres::journal::Unfinished;
 use crate::source::{Migration, MigrationSet, SourceError};
 use crate::statement::{Class, Mode, Parsed, Statement};
@@ -63,8 +63,9 @@ pub struct Plan {
 
 impl Plan {
     fn checked(set: &MigrationSet, files: Vec<PlannedFile>, mut notes: Vec<String>) -> Result<Self, Refusal> {
+        let table = set.history_table().unwrap_or(DEFAULT_TABLE);
         for file in &files {
-            notes.extend(history_table::look(file, set.history_table())?);
+            notes.extend(history_table::look(file, table)?);
         }
         Ok(Self { files, notes })
     }

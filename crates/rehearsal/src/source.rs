@@ -8,7 +8,6 @@ use std::sync::{Arc, OnceLock};
 use sqlx::migrate::{Migration as SqlxMigration, MigrationType, Migrator, ResolveConfig};
 
 use crate::error::Kind;
-use crate::postgres::history::DEFAULT_TABLE;
 use crate::statement::{self, Parsed};
 use crate::tolerance::Tolerance;
 
@@ -234,10 +233,10 @@ impl MigrationSet {
         Self { tolerance, history_table: Some(table.to_owned()), ..self }
     }
 
-    /// The table in which they are recorded, as SQL writes it.
+    /// The table in which they are recorded, as SQL writes it, where that was said.
     #[must_use]
-    pub fn history_table(&self) -> &str {
-        self.history_table.as_deref().unwrap_or(DEFAULT_TABLE)
+    pub fn history_table(&self) -> Option<&str> {
+        self.history_table.as_deref()
     }
 
     /// What is accepted of a history that does not fit the files.

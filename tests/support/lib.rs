@@ -4,12 +4,14 @@
 //! Nothing here stands in for PostgreSQL: every test talks to a real server, which
 //! `REHEARSAL_TEST_PROVIDER` takes from `local` or `docker`. Everything that waits has a time limit.
 
+pub mod certificates;
 pub mod command;
 pub mod database;
 pub mod docker;
 pub mod forward;
 pub mod gate;
 pub mod leftovers;
+pub mod listening;
 pub mod pooler;
 pub mod project;
 pub mod server;
@@ -20,6 +22,7 @@ pub mod words;
 
 pub use command::{Ended, Running};
 pub use database::Database;
+pub use listening::Listening;
 pub use pooler::Pooler;
 pub use project::Project;
 pub use server::server;

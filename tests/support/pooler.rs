@@ -131,7 +131,7 @@ impl Drop for Pooler {
 }
 
 /// Who gets at the server's socket, where it has one.
-fn account() -> (u32, u32) {
+pub(crate) fn account() -> (u32, u32) {
     match server().database("postgres").host() {
         Host::Socket(folder) => {
             let owner = std::fs::metadata(folder).expect("the socket's folder");

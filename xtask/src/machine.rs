@@ -1,9 +1,11 @@
 //! What the library is told of this machine: it reads no environment itself.
 
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use rehearsal::config::{Config, FILE_NAME};
 use rehearsal::context::Environment;
+use rehearsal::postgres::libpq::Libpq;
 
 /// What a program that is started may see of our environment: where programs and its home are, how it
 /// speaks and logs. No URL and no password of anything real.
@@ -20,6 +22,37 @@ pub fn inherited() -> Vec<(String, String)> {
 pub fn user() -> String {
     let set = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
     set("USER").or_else(|| set("LOGNAME")).unwrap_or_else(|| format!("uid {}", rustix::process::getuid().as_raw()))
+}
+
+/// Settings of sessions, for libpq and for sqlx.
+const PGOPTIONS: &str = "PGOPTIONS";
+
+static OPTIONS: OnceLock<Option<String>> = OnceLock::new();
+
+/// Takes `PGOPTIONS` out of the environment, before there are other threads. sqlx would add it to every
+/// session, those of throwaway servers included, and nobody could take it back; a target has it by [`libpq`].
+#[expect(unsafe_code, reason = "nothing else keeps sqlx from reading it")]
+pub fn take_options() {
+    OPTIONS.get_or_init(|| {
+        let options = std::env::var(PGOPTIONS).ok()?;
+        // SAFETY: called at the start of `main`, when this is the only thread.
+        unsafe { std::env::remove_var(PGOPTIONS) };
+        Some(options)
+    });
+}
+
+/// What libpq would find here beside a URL.
+pub fn libpq() -> Libpq {
+    let set =
+        std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    let its_own = |name: &str| name.starts_with("PG") || name == "SSL_CERT_FILE";
+    let user = std::env::var("USER").ok().filter(|user| !user.is_empty());
+    let options = OPTIONS.get().cloned().flatten().map(|options| (PGOPTIONS.to_owned(), options));
+    Libpq {
+        variables: set.chain(options).filter(|(name, value)| its_own(name) && !value.is_empty()).collect(),
+        home: std::env::home_dir(),
+        user: user.or_else(|| Some("postgres".into())),
+    }
 }
 
 /// The folders that programs are looked for in, the cache, and the temporary folder.

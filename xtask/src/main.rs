@@ -22,6 +22,10 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return exit::of_clap(&error),
     };
+    // The real sqlx-cli reads its own environment.
+    if !matches!(cli.command, cli::Command::Sqlx { .. }) {
+        machine::take_options();
+    }
     exit::of(dotenv.err().filter(|error| !error.not_found()).map_or_else(
         || commands::dispatch(cli),
         |error| {

@@ -15,6 +15,7 @@ use rehearsal::report::file::RecordFile;
 use rehearsal::report::json::Json;
 use rehearsal::report::terminal::{Style, Terminal, Verbosity};
 use rehearsal::run::{self, Command};
+use rehearsal::source::MigrationSet;
 use rehearsal::target::{Target, TargetError};
 use tokio_util::sync::CancellationToken;
 
@@ -49,8 +50,9 @@ impl Shell {
         })?;
         let mut config =
             Config::load(std::path::Path::new("."), common.config.as_deref()).map_err(rehearsal::Error::from)?;
-        // Of the target that is meant; a rehearsal of a target has its limits.
-        config.limits = config.limits_of(common.target.as_deref().unwrap_or(&config.default_target));
+        // Of the target that is meant; a rehearsal of a target has its limits and its history.
+        let meant = common.target.as_deref().unwrap_or(&config.default_target);
+        (config.limits, config.history) = (config.limits_of(meant), config.tolerance(meant));
         let environment = machine::environment(&config);
         let cancel = CancellationToken::new();
         cancel_on_signal(cancel.clone());
@@ -72,13 +74,15 @@ impl Shell {
     pub fn target_named(&self, name: &str) -> Result<Target, rehearsal::Error> {
         let (variable, settings) = self.config.target(name)?;
         let is_default = name == self.config.default_target;
+        let libpq = machine::libpq();
         let url = match std::env::var(&variable) {
-            Ok(url) if !url.is_empty() => url,
+            Ok(url) if !url.trim().is_empty() => Some(url),
             // libpq's own variables, for the target that is meant when none is named.
-            _ if is_default && std::env::var_os("PGHOST").is_some() => url_of_libpq(),
+            _ if is_default && libpq.names_a_place() => None,
             _ => return Err(TargetError::NoUrl { name: name.into(), variable }.into()),
         };
-        Ok(Target::from_url(name, &url)?.protected(settings.protected).pinned(settings.identity))
+        let target = Target::on_machine(name, url.as_deref(), &libpq)?;
+        Ok(target.protected(settings.protected).pinned(settings.identity))
     }
 
     /// A connection for a command that only looks.
@@ -89,6 +93,12 @@ impl Shell {
     /// Where a command may write that is not told by events.
     pub fn out(&self) -> std::io::StdoutLock<'static> {
         std::io::stdout().lock()
+    }
+
+    /// Reads the migrations alone.
+    pub fn migrations(&self) -> Result<MigrationSet, rehearsal::Error> {
+        let migrations = MigrationSet::from_folder(&self.config.migrations)?;
+        Ok(migrations.recorded_in(&self.config.history_table, self.config.history.clone()))
     }
 
     /// Reads migrations and checks.
@@ -235,33 +245,4 @@ fn cancel_on_signal(cancel: CancellationToken) {
             cancel.cancel();
         }
     });
-}
-
-/// PGHOST, PGPORT … as a URL without the password, which sqlx and libpq take from PGPASSWORD
-/// themselves.
-fn url_of_libpq() -> String {
-    let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
-    let user = variable("PGUSER").or_else(|| variable("USER")).unwrap_or_else(|| "postgres".into());
-    let mut query = form(&[
-        ("host", variable("PGHOST")),
-        ("port", variable("PGPORT")),
-        ("dbname", variable("PGDATABASE")),
-        ("sslmode", variable("PGSSLMODE")),
-    ]);
-    query.push_str(&format!("&user={}", encode(&user)));
-    format!("postgres://localhost?{query}")
-}
-
-fn form(pairs: &[(&str, Option<String>)]) -> String {
-    let set: Vec<String> = pairs
-        .iter()
-        .filter_map(|(key, value)| value.as_ref().map(|value| format!("{key}={}", encode(value))))
-        .collect();
-    set.join("&")
-}
-
-fn encode(text: &str) -> String {
-    text.bytes()
-        .map(|byte| if byte.is_ascii_alphanumeric() { char::from(byte).to_string() } else { format!("%{byte:02X}") })
-        .collect()
 }

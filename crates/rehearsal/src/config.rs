@@ -16,6 +16,7 @@ use crate::questions::question::{self, Question};
 use crate::release::{self, Release};
 use crate::smoke::app::AppConfig;
 use crate::smoke::request::{self, SmokeTest};
+use crate::tolerance::{OutOfOrder, Tolerance};
 
 /// The file's name, in the workspace's root.
 pub const FILE_NAME: &str = "rehearsal.toml";
@@ -62,6 +63,8 @@ pub struct Config {
     pub records: RecordsConfig,
     /// How long things may take.
     pub limits: Limits,
+    /// What of an untidy history is accepted.
+    pub history: Tolerance,
     /// sqlx's history table; `sqlx.toml` decides it, if there is one.
     #[serde(skip)]
     pub history_table: String,
@@ -89,6 +92,7 @@ impl Default for Config {
             backup: BackupConfig::default(),
             records: RecordsConfig::default(),
             limits: Limits::default(),
+            history: Tolerance::default(),
             history_table: DEFAULT_TABLE.into(),
         }
     }
@@ -107,6 +111,8 @@ pub struct TargetConfig {
     pub identity: Option<Identity>,
     /// Limits of its own.
     pub limits: OwnLimits,
+    /// Which versions may come late on it, instead of what `[history]` says.
+    pub out_of_order: OutOfOrder,
 }
 
 /// `[traffic]`
@@ -394,6 +400,14 @@ impl Config {
                 oldest: oldest.name.clone(),
             }),
         }
+    }
+
+    /// What is accepted of the history of that target.
+    #[must_use]
+    pub fn tolerance(&self, target: &str) -> Tolerance {
+        let own = self.targets.get(target).map(|settings| &settings.out_of_order);
+        let own = own.filter(|own| **own != OutOfOrder::Unsaid);
+        Tolerance { out_of_order: own.unwrap_or(&self.history.out_of_order).clone(), ..self.history.clone() }
     }
 
     /// The environment variable that holds a target's URL, and the target's settings.

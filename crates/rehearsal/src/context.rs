@@ -65,6 +65,7 @@ impl Workspace {
     /// When a file is missing or malformed.
     pub fn load(config: Config, commit: Option<String>) -> Result<Self> {
         let migrations = MigrationSet::from_folder(&config.migrations)?;
+        let migrations = migrations.recorded_in(&config.history_table, config.history.clone());
         let checks = crate::check::from_folder(&config.checks)?;
         let traffic = crate::traffic::from_folder(&config.traffic.from)?;
         Ok(Self { config, migrations, checks, traffic, commit })

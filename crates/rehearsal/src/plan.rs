@@ -7,10 +7,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::error::Kind;
-use crate::postgres::history::{Applied, History};
+use crate::history_table;
+use crate::postgres::history::{Applied, DEFAULT_TABLE, History};
 use crate::postgres::journal::Unfinished;
 use crate::source::{Migration, MigrationSet, SourceError};
 use crate::statement::{Class, Mode, Parsed, Statement};
+use crate::tolerance;
 
 /// The way out where a pooler stands in between.
 pub const DIRECT_URL: &str = "give the direct URL of the server instead (its own port, or the host without `-pooler`)";
@@ -61,6 +63,14 @@ pub struct Plan {
 }
 
 impl Plan {
+    fn checked(set: &MigrationSet, files: Vec<PlannedFile>, mut notes: Vec<String>) -> Result<Self, Refusal> {
+        let table = set.history_table().unwrap_or(DEFAULT_TABLE);
+        for file in &files {
+            notes.extend(history_table::look(file, table)?);
+        }
+        Ok(Self { files, notes })
+    }
+
     /// The files, in the order in which they run.
     #[must_use]
     pub fn files(&self) -> &[PlannedFile] {
@@ -107,6 +117,12 @@ pub enum Refusal {
         version: i64,
         /// What the history calls it.
         description: String,
+    },
+    /// A version that is to be undone has no file.
+    #[error("version {version} has no files in the migrations folder: it cannot be rolled back by a migration")]
+    NothingToUndoWith {
+        /// The version.
+        version: i64,
     },
     /// A pending version is older than an applied one.
     #[error("version {version} is pending although {latest} is applied already: it would run out of order")]
@@ -221,12 +237,17 @@ impl Refusal {
                 "the run stopped after it: leave the first {statement} statements of {} as they were, and mend what comes after",
                 path.display()
             ),
-            Self::MissingFile { .. } => {
-                "check out the commit that has the file; what was applied must stay in the folder".into()
+            Self::MissingFile { version, .. } => format!(
+                "check out the commit that has the file; what was applied must stay in the folder, unless `missing_files = [{version}]` under {} in rehearsal.toml says that it is gone for good",
+                tolerance::TABLE
+            ),
+            Self::NothingToUndoWith { .. } => {
+                "check out the commit that has its files, or restore a backup (`cargo xtask restore`)".into()
             }
-            Self::OutOfOrder { version, .. } => {
-                format!("give version {version} a number after the newest one")
-            }
+            Self::OutOfOrder { version, latest } => format!(
+                "give it a number after {latest}; or, if nothing of what is applied stands in its way, write `out_of_order = [{version}]` under {} in rehearsal.toml, and rehearse it",
+                tolerance::TABLE
+            ),
             Self::OlderPending { version, older } => format!(
                 "`cargo xtask migrate --to {older}` applies it, `cargo xtask mark-applied {older}` records it if it is there as well; then go on with {version}"
             ),
@@ -258,10 +279,12 @@ impl Refusal {
 }
 
 /// Where a rollback ends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Back {
-    /// This many versions less.
+    /// This many versions less: those that were applied last.
     Steps(usize),
+    /// These versions stay, and no others.
+    Keep(Vec<i64>),
     /// This version is the newest that stays; 0 keeps none.
     To(i64),
 }
@@ -270,6 +293,9 @@ pub enum Back {
 fn validate(set: &MigrationSet, history: &History, notes: &mut Vec<String>) -> Result<(), Refusal> {
     for applied in history.iter() {
         let Some(migration) = set.get(applied.version) else {
+            if set.tolerance().lets_be_missing(applied.version) {
+                continue;
+            }
             return Err(Refusal::MissingFile { version: applied.version, description: applied.description.clone() });
         };
         // What stopped half-way may be mended behind the statements that are done.
@@ -363,13 +389,19 @@ pub fn up(set: &MigrationSet, history: &History, to: Option<i64>) -> Result<Plan
             }
             None => {
                 if let Some(latest) = latest.filter(|latest| *latest > migration.version) {
-                    return Err(Refusal::OutOfOrder { version: migration.version, latest });
+                    if !set.tolerance().lets_come_late(migration.version) {
+                        return Err(Refusal::OutOfOrder { version: migration.version, latest });
+                    }
+                    notes.push(format!(
+                        "version {} comes late: {latest} is applied already (out_of_order in rehearsal.toml lets it)",
+                        migration.version
+                    ));
                 }
                 files.push(planned(migration, Direction::Up, None, &mut notes)?);
             }
         }
     }
-    Ok(Plan { files, notes })
+    Plan::checked(set, files, notes)
 }
 
 /// The file of a version that is to be recorded as applied; nothing when it is. One that stopped half-way is
@@ -418,7 +450,7 @@ pub fn down(set: &MigrationSet, history: &History, back: Back) -> Result<Plan, R
             None => return Err(Refusal::Dirty { version }),
         }
     }
-    let applied: Vec<i64> = history.iter().map(|applied| applied.version).collect();
+    let applied = history.in_order(|version| set.tolerance().lets_come_late(version));
     let undone: Vec<i64> = match back {
         Back::Steps(steps) if steps > applied.len() => {
             return Err(Refusal::TooManySteps { applied: applied.len(), asked: steps });
@@ -428,19 +460,19 @@ pub fn down(set: &MigrationSet, history: &History, back: Back) -> Result<Plan, R
             return Err(Refusal::UnknownVersion { version, place: "among the applied ones" });
         }
         Back::To(version) => applied.iter().rev().filter(|v| **v > version).copied().collect(),
+        Back::Keep(kept) => applied.iter().rev().filter(|version| !kept.contains(version)).copied().collect(),
     };
     if let Some(version) = unfinished.filter(|version| !undone.contains(version)) {
         return Err(Refusal::RollbackUnfinished { version });
     }
     let mut files = Vec::new();
     for version in undone {
-        // `validate` has seen a file for every applied version.
-        if let Some(migration) = set.get(version) {
-            let unfinished = history.journalled().filter(|_| unfinished == Some(version));
-            files.push(planned(migration, Direction::Down, unfinished, &mut notes)?);
-        }
+        // One that is gone for good may be passed over on the way there, and not on the way back.
+        let migration = set.get(version).ok_or(Refusal::NothingToUndoWith { version })?;
+        let unfinished = history.journalled().filter(|_| unfinished == Some(version));
+        files.push(planned(migration, Direction::Down, unfinished, &mut notes)?);
     }
-    Ok(Plan { files, notes })
+    Plan::checked(set, files, notes)
 }
 
 #[cfg(test)]

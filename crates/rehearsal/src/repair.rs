@@ -76,6 +76,7 @@ pub fn findings(set: &MigrationSet, history: &History) -> Vec<Finding> {
         let amiss = match set.get(row.version) {
             _ if !row.success && history.journalled().is_some() => Amiss::Unfinished,
             _ if !row.success => Amiss::Dirty,
+            None if set.tolerance().lets_be_missing(row.version) => return None,
             None => Amiss::NoFile,
             Some(file) if file.up.checksum == row.checksum || file.differs_only_in_line_ends(&row.checksum) => {
                 return None;

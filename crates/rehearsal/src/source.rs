@@ -9,6 +9,7 @@ use sqlx::migrate::{Migration as SqlxMigration, MigrationType, Migrator, Resolve
 
 use crate::error::Kind;
 use crate::statement::{self, Parsed};
+use crate::tolerance::Tolerance;
 
 /// What a file opens with whose statements each are a transaction of their own.
 const NO_TRANSACTION: &str = "-- no-transaction";
@@ -74,6 +75,8 @@ impl Migration {
 pub struct MigrationSet {
     migrations: Vec<Migration>,
     ignored_files: Vec<PathBuf>,
+    tolerance: Tolerance,
+    history_table: Option<String>,
 }
 
 /// Why a migrations folder cannot be used.
@@ -225,7 +228,25 @@ impl MigrationSet {
                 None => return Err(SourceError::DownWithoutUp { down: down.path }),
             }
         }
-        Ok(Self { migrations: ups.into_values().collect(), ignored_files: Vec::new() })
+        Ok(Self { migrations: ups.into_values().collect(), ..Self::default() })
+    }
+
+    /// The same files, recorded in that table, of which this is accepted.
+    #[must_use]
+    pub fn recorded_in(self, table: &str, tolerance: Tolerance) -> Self {
+        Self { tolerance, history_table: Some(table.to_owned()), ..self }
+    }
+
+    /// The table in which they are recorded, as SQL writes it, where that was said.
+    #[must_use]
+    pub fn history_table(&self) -> Option<&str> {
+        self.history_table.as_deref()
+    }
+
+    /// What is accepted of a history that does not fit the files.
+    #[must_use]
+    pub fn tolerance(&self) -> &Tolerance {
+        &self.tolerance
     }
 
     /// The migrations in the order of their versions.

@@ -5,7 +5,6 @@ use rehearsal::occasion::Act;
 use rehearsal::plan;
 use rehearsal::postgres::history::History;
 use rehearsal::report::status::{self, HookLine};
-use rehearsal::source::MigrationSet;
 
 use crate::cli::GoalArgs;
 use crate::goal;
@@ -15,7 +14,7 @@ use crate::surroundings::Change;
 
 pub async fn run(shell: &Shell, wanted: &GoalArgs) -> anyhow::Result<()> {
     let target = shell.target()?;
-    let migrations = MigrationSet::from_folder(&shell.config.migrations).map_err(rehearsal::Error::from)?;
+    let migrations = shell.migrations()?;
     let mut session = shell.connect(&target, "plan").await?;
     let history = History::read(&mut session, &shell.config.history_table).await?;
     session.close().await;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use rehearsal::config::{Config, ConfigError};
 use rehearsal::context::{Keep, Settings, Workspace};
+use rehearsal::plan::{self, Back, Refusal};
 use rehearsal::postgres::history::History;
 use rehearsal::release::Release;
 use rehearsal::run::Command;
@@ -38,6 +39,7 @@ pub async fn run(
     let queries = shell.config.contract.clone();
     let rehearsal = |services: &Services, after: i64, versions: &[i64]| Rehearsal {
         after,
+        back: Back::To(after),
         services: services.at_start(after).to_vec(),
         stops: services.at(versions),
         // The code is that of the newest version: with an earlier release it has nothing to do.
@@ -72,9 +74,17 @@ pub async fn run(
         None => vec![newest],
     };
     versions.retain(|version| *version > after);
-    let nothing = versions.is_empty() && history.unfinished().is_none();
+    let pending = plan::up(&workspace.migrations, &history, versions.last().copied().or(Some(after)));
+    let late = match pending {
+        Ok(plan) => plan.files().iter().any(|file| !file.resumes && file.version < after),
+        // Nothing but that may be pending: it must not pass for nothing to do.
+        Err(refusal @ Refusal::OutOfOrder { .. }) => return Err(rehearsal::Error::from(refusal).into()),
+        // The steps meet it again.
+        Err(_) => false,
+    };
+    let nothing = versions.is_empty() && history.unfinished().is_none() && !late;
     if versions.is_empty() {
-        // What stopped half-way is gone through as well.
+        // What stopped half-way, or comes late, is gone through as well.
         versions.push(after);
     }
     let services = match nothing {
@@ -88,6 +98,11 @@ pub async fn run(
         release: names(&releases),
         steps: match nothing {
             true => lists::nothing(after),
+            false if late => {
+                let applied = history.iter().map(|applied| applied.version).collect();
+                let back = Back::Keep(applied);
+                lists::rehearse_target(&Rehearsal { back, ..rehearsal(&services, after, &versions) })
+            }
             false => lists::rehearse_target(&rehearsal(&services, after, &versions)),
         },
         next: (!nothing).then(|| match release {

@@ -9,6 +9,7 @@ use rehearsal::plan::{self, Back};
 use rehearsal::postgres::history::History;
 use rehearsal::report::status;
 use rehearsal::run::Command;
+use rehearsal::source::MigrationSet;
 use rehearsal::steps::counted::{self, Counted};
 use rehearsal::steps::lists;
 
@@ -28,7 +29,7 @@ pub async fn run(
     let back = match (to, steps) {
         (Some(version), _) => Back::To(version),
         (None, Some(steps)) => Back::Steps(steps),
-        (None, None) => last_release(&shell.config, &history),
+        (None, None) => last_release(&shell.config, &workspace.migrations, &history),
     };
     let plan = plan::down(&workspace.migrations, &history, back).map_err(rehearsal::Error::from)?;
     if !plan.is_empty() && !shell.common.quiet {
@@ -49,7 +50,14 @@ pub async fn run(
     let undone = |version: i64| plan.files().iter().any(|file| file.version == version);
     let goal = history.iter().map(|applied| applied.version).filter(|version| !undone(*version)).max().unwrap_or(0);
     let at = history.latest_finished().unwrap_or(0);
-    let again = format!("cargo xtask rollback --target {} --to {goal}", target.name());
+    let kept: Vec<i64> = history.iter().map(|applied| applied.version).filter(|version| !undone(*version)).collect();
+    // Where one that came late goes and newer ones stay, no version says where it ends.
+    let late = plan.files().iter().any(|file| file.version < goal);
+    let (goal, words) = match late {
+        true => (Back::Keep(kept), "--steps 1".to_owned()),
+        false => (Back::To(goal), format!("--to {goal}")),
+    };
+    let again = format!("cargo xtask rollback --target {} {words}", target.name());
     let change = Change {
         act: Act::Rollback,
         target: target.name(),
@@ -63,11 +71,7 @@ pub async fn run(
         target: target.to_string(),
         retry: Some(again),
         release: None,
-        steps: if plan.is_empty() {
-            lists::nothing(at)
-        } else {
-            lists::within(surroundings, lists::rollback(Back::To(goal)))
-        },
+        steps: if plan.is_empty() { lists::nothing(at) } else { lists::within(surroundings, lists::rollback(goal)) },
         next: (!plan.is_empty()).then(|| format!("cargo xtask verify --target {}", target.name())),
     };
     let settings = shell.settings(Some(sandbox));
@@ -75,9 +79,14 @@ pub async fn run(
 }
 
 /// Bare `rollback` never undoes more than the newest release that has begun; outside of any
-/// configured release, it undoes one version.
-fn last_release(config: &Config, history: &History) -> Back {
+/// configured release, it undoes one version. What came late after that was applied last: it goes alone.
+fn last_release(config: &Config, migrations: &MigrationSet, history: &History) -> Back {
     let newest = history.iter().map(|applied| applied.version).max().unwrap_or(0);
+    let order = history.in_order(|version| migrations.tolerance().lets_come_late(version));
+    let upto_newest = order.iter().position(|version| *version == newest).map_or(0, |at| at + 1);
+    if upto_newest < order.len() {
+        return Back::Keep(order[..upto_newest].to_vec());
+    }
     match config.releases.iter().rev().find(|release| release.after < newest && newest <= release.to) {
         Some(release) if release.after == 0 || history.get(release.after).is_some() => Back::To(release.after),
         _ if newest == 0 => Back::Steps(0),

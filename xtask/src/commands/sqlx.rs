@@ -2,7 +2,7 @@
 
 use clap::Parser;
 
-use crate::exit::{self, Told};
+use crate::exit::Told;
 use crate::shell::Shell;
 
 pub async fn run(shell: &Shell, arguments: Vec<String>) -> anyhow::Result<()> {
@@ -13,18 +13,13 @@ pub async fn run(shell: &Shell, arguments: Vec<String>) -> anyhow::Result<()> {
     let takes_url = takes_url(&arguments[1..]);
     let has_url = arguments.iter().any(|argument| argument.starts_with("--database-url") || argument == "-D");
     if let (Some(name), true, false) = (&target, takes_url, has_url) {
-        // What is pinned is looked at first: sqlx would work on whatever is there.
+        // What is pinned, or may be in several places, is looked at first: sqlx would work on whatever is there.
         let target = shell.target_named(name)?;
-        if target.is_pinned() {
+        if target.is_pinned() || target.has_several_places() {
             shell.connect(&target, "identity").await?.close().await;
         }
-        let (variable, _) = shell.config.target(name).map_err(rehearsal::Error::from)?;
-        let url = std::env::var(&variable).map_err(|_| {
-            exit::usage(
-                format!("target `{name}` has no database URL: {variable} is not set"),
-                format!("set {variable}"),
-            )
-        })?;
+        // Not what stands in the variable: sqlx passes over what it does not know, and may so lead elsewhere.
+        let url = target.sqlx_url();
         arguments.extend(["--database-url".into(), url]);
     }
     let options = match sqlx_cli::Opt::try_parse_from(arguments) {

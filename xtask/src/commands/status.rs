@@ -4,7 +4,7 @@ use std::io::{BufWriter, Write};
 
 use rehearsal::postgres::history::History;
 use rehearsal::report::status;
-use rehearsal::source::MigrationSet;
+use rehearsal::standing;
 
 use crate::shell::Shell;
 
@@ -17,18 +17,16 @@ pub async fn run(shell: &Shell) -> anyhow::Result<()> {
         history
     };
     // The files are read while the server makes its session.
-    let (history, migrations) = tokio::join!(look, async {
-        MigrationSet::from_folder(&shell.config.migrations).map_err(rehearsal::Error::from)
-    });
+    let (history, migrations) = tokio::join!(look, async { shell.migrations() });
     // What is wrong with the files can be mended without the database: it is told first.
     let (migrations, history) = (migrations?, history?);
-    let lines = status::lines(&migrations, &history);
+    let lines = standing::lines(&migrations, &history);
     let mut out = BufWriter::new(shell.out());
     if shell.common.json {
         serde_json::to_writer(&mut out, &lines)?;
         writeln!(out)?;
     } else {
-        status::write_status(&mut out, &target.to_string(), &lines)?;
+        status::write_status(&mut out, &target.to_string(), &lines, migrations.ignored_files())?;
     }
     out.flush()?;
     Ok(())

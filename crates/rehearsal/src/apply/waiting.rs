@@ -72,7 +72,14 @@ impl<'a> Waiting<'a> {
                 .map_err(Stopped::doing("see how far the index is"))?;
             if let Some(Phase { name, done, total, unit }) = phase {
                 let what = format!("{} {name}", self.place);
-                self.events.emit(EventKind::Progress(Progress { unit, done, total, what, per_second: None, left_ms: None }));
+                self.events.emit(EventKind::Progress(Progress {
+                    unit,
+                    done,
+                    total,
+                    what,
+                    per_second: None,
+                    left_ms: None,
+                }));
             }
             self.tell(blocking, &mut told);
             tokio::time::sleep(LOOK_EVERY).await;

@@ -29,6 +29,8 @@ pub enum ConnectError {
         address: String,
         /// The server's words.
         reason: String,
+        /// Its pg_hba.conf has no line for such a connection, whatever the password.
+        no_entry: bool,
     },
     /// The server has no such database.
     #[error("{address}: {reason}")]
@@ -64,6 +66,26 @@ pub enum ConnectError {
         /// Its words.
         reason: String,
     },
+    /// What answers is not what the URL asks for.
+    #[error("{address} is {found}, and its URL asks for target_session_attrs={wanted}")]
+    AnotherRole {
+        /// The target, without its password.
+        address: String,
+        /// What it is.
+        found: &'static str,
+        /// What it must be.
+        wanted: &'static str,
+    },
+    /// One of the certificates is not taken, or there is no TLS.
+    #[error("no TLS connection to {address}: {reason}")]
+    Tls {
+        /// The target, without its password.
+        address: String,
+        /// What is wrong.
+        reason: String,
+        /// What to do about it.
+        hint: &'static str,
+    },
     /// TLS or another setting does not fit.
     #[error("cannot connect to {address} with these settings: {reason}")]
     Settings {
@@ -79,16 +101,40 @@ impl ConnectError {
     #[must_use]
     pub fn from_sqlx(address: String, error: &sqlx::Error) -> Self {
         let reason = server_words(error);
+        if let Some((reason, hint)) = tls_trouble(error) {
+            return Self::Tls { address, reason, hint };
+        }
         match (error, sqlstate(error).as_deref()) {
-            (_, Some("28P01" | "28000")) => Self::NotAllowed { address, reason },
+            (_, Some(code @ ("28P01" | "28000"))) => Self::NotAllowed { address, reason, no_entry: code == "28000" },
             (_, Some("3D000")) => Self::NoDatabase { address, reason },
             (_, Some(code)) if code.starts_with("53") || code.starts_with("57P") => Self::NotNow { address, reason },
             // PostgreSQL itself calls an unknown parameter 42704; this is how poolers put it.
             (_, Some("08P01")) if reason.contains("startup parameter") => Self::StartParameter { address, reason },
-            (_, Some("42501")) => Self::NotAllowed { address, reason },
+            (_, Some("42501")) => Self::NotAllowed { address, reason, no_entry: false },
             (sqlx::Error::Io(_) | sqlx::Error::Protocol(_), _) => Self::Unreachable { address, reason },
             _ => Self::Settings { address, reason },
         }
+    }
+
+    /// Of several places, none will do.
+    pub(super) fn nowhere(address: String, mut failed: Vec<Self>) -> Self {
+        if failed.len() == 1
+            && let Some(only) = failed.pop()
+        {
+            return only;
+        }
+        let reasons: Vec<String> = failed.iter().map(Self::to_string).collect();
+        Self::Unreachable { address, reason: reasons.join("; ") }
+    }
+
+    /// Another place of the same target may do better.
+    pub(super) fn is_about_the_place(&self) -> bool {
+        matches!(self, Self::Unreachable { .. } | Self::NotNow { .. } | Self::AnotherRole { .. })
+    }
+
+    /// Another mode of TLS may do better: servers let some in only with it, and some only without.
+    pub(super) fn is_about_tls(&self) -> bool {
+        matches!(self, Self::Tls { .. } | Self::NotAllowed { no_entry: true, .. })
     }
 
     /// How a run that meets it ends.
@@ -96,8 +142,8 @@ impl ConnectError {
     pub fn kind(&self) -> Kind {
         match self {
             Self::Unreachable { .. } | Self::NotNow { .. } => Kind::Busy,
-            Self::Elsewhere { .. } | Self::StartParameter { .. } => Kind::Refused,
-            Self::NotAllowed { .. } | Self::NoDatabase { .. } | Self::Settings { .. } => Kind::Usage,
+            Self::Elsewhere { .. } | Self::StartParameter { .. } | Self::AnotherRole { .. } => Kind::Refused,
+            Self::NotAllowed { .. } | Self::NoDatabase { .. } | Self::Tls { .. } | Self::Settings { .. } => Kind::Usage,
         }
     }
 
@@ -107,6 +153,10 @@ impl ConnectError {
         match self {
             Self::Unreachable { .. } => {
                 "check host and port, and that the server is up; then run the same command again".into()
+            }
+            Self::NotAllowed { no_entry: true, .. } => {
+                "check user, database and sslmode (the server may want TLS, a client certificate in sslcert and sslkey, or neither) against the server's pg_hba.conf"
+                    .into()
             }
             Self::NotAllowed { .. } => {
                 "check user and password in the URL (percent-encode special characters) and the server's pg_hba.conf"
@@ -119,7 +169,53 @@ impl ConnectError {
             }
             Self::NotNow { .. } => "wait a moment and run the same command again".into(),
             Self::StartParameter { .. } => DIRECT_URL.into(),
+            Self::AnotherRole { .. } => {
+                "give the address of the right server, or all of them (host=a,b), of which the first that fits is taken"
+                    .into()
+            }
+            Self::Tls { hint, .. } => (*hint).into(),
             Self::Settings { .. } => "check sslmode and the certificates in the URL".into(),
         }
     }
 }
+
+/// What is wrong with TLS, and what to do about it.
+fn tls_trouble(error: &sqlx::Error) -> Option<(String, &'static str)> {
+    use rustls::{CertificateError as Certificate, Error as Tls};
+    let tls = match error {
+        // Where sqlx meets it in the middle of the handshake.
+        sqlx::Error::Io(error) => error.get_ref()?.downcast_ref::<Tls>()?,
+        sqlx::Error::Tls(error) => match error.downcast_ref::<Tls>() {
+            Some(tls) => tls,
+            None if error.to_string().contains("does not support TLS") => {
+                let hint = "switch TLS on in the server (ssl = on), or write sslmode=prefer if the network is trusted";
+                return Some(("the server does not support it".into(), hint));
+            }
+            None => return Some((error.to_string(), CHECK_FILES)),
+        },
+        _ => return None,
+    };
+    Some(match tls {
+        Tls::InvalidCertificate(Certificate::UnknownIssuer) => (
+            "the server's certificate is not signed by an authority that is trusted here".into(),
+            "name the certificate of the authority that has signed it: sslrootcert=FILE",
+        ),
+        Tls::InvalidCertificate(Certificate::NotValidForName | Certificate::NotValidForNameContext { .. }) => (
+            "the server's certificate is for another name".into(),
+            "connect by a name that stands in the certificate, or write sslmode=verify-ca if any server of that authority will do",
+        ),
+        Tls::InvalidCertificate(Certificate::Expired | Certificate::ExpiredContext { .. }) => {
+            ("the server's certificate has expired".into(), "have it renewed, and the server reload its configuration")
+        }
+        Tls::InvalidCertificate(Certificate::NotValidYet | Certificate::NotValidYetContext { .. }) => {
+            ("the server's certificate is not valid yet".into(), "compare the clocks of both machines")
+        }
+        Tls::AlertReceived(alert) => (
+            format!("the server has ended it ({alert:?})"),
+            "if it asks for a certificate of the client's, name one that it trusts: sslcert=FILE and sslkey=FILE",
+        ),
+        other => (other.to_string(), CHECK_FILES),
+    })
+}
+
+const CHECK_FILES: &str = "check sslmode, sslrootcert, sslcert and sslkey in the URL";

@@ -1,5 +1,6 @@
 //! sqlx's own table of applied migrations, byte for byte as sqlx writes it.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use sqlx::migrate::{Migrate, MigrateError};
@@ -35,15 +36,17 @@ pub struct Applied {
 }
 
 impl Applied {
-    fn from_text(row: TextRow) -> Self {
+    /// With the time of its record.
+    fn from_text(row: TextRow) -> (Self, i64) {
         let mut values = row.into_iter().map(Option::unwrap_or_default);
         let mut next = || values.next().unwrap_or_default();
-        Self {
+        let applied = Self {
             version: next().parse().unwrap_or_default(),
             description: next(),
             success: next() == "t",
             checksum: unhex(&next()),
-        }
+        };
+        (applied, next().parse().unwrap_or_default())
     }
 }
 
@@ -58,6 +61,8 @@ fn unhex(text: &str) -> Vec<u8> {
 #[derive(Debug, Clone, Default)]
 pub struct History {
     rows: Vec<Applied>,
+    /// When each version was recorded, in microseconds since 1970 by the server's clock.
+    installed_on: BTreeMap<i64, i64>,
     journalled: Option<Unfinished>,
 }
 
@@ -82,8 +87,10 @@ impl History {
     /// # Errors
     /// When it cannot be read.
     pub async fn look(session: &mut Session, table: &str) -> Result<Self> {
-        let select =
-            format!("SELECT version, description, success, encode(checksum, 'hex') FROM {table} ORDER BY version");
+        let select = format!(
+            "SELECT version, description, success, encode(checksum, 'hex'), \
+                 (extract(epoch FROM installed_on) * 1000000)::bigint FROM {table} ORDER BY version"
+        );
         let rows = match session.fetch_text(&select, usize::MAX).await {
             Ok(found) => found.rows,
             Err(Stopped::Failed(error)) if sqlstate(&error).as_deref() == Some(UNDEFINED_TABLE) => {
@@ -91,8 +98,11 @@ impl History {
             }
             Err(stopped) => return Err(Stopped::doing(READING)(stopped)),
         };
-        let rows = rows.into_iter().map(Applied::from_text).collect();
-        let mut history = Self { rows, journalled: None };
+        let mut history = Self::default();
+        for (row, installed_on) in rows.into_iter().map(Applied::from_text) {
+            history.installed_on.insert(row.version, installed_on);
+            history.rows.push(row);
+        }
         if let Some(version) = history.unfinished().map(|row| row.version) {
             history.journalled = journal::unfinished(session, version).await?;
         }
@@ -114,6 +124,23 @@ impl History {
     #[must_use]
     pub fn is_applied(&self, version: i64) -> bool {
         self.get(version).is_some_and(|row| row.success)
+    }
+
+    /// All versions in the order in which they were applied: by version, but for those that were `late`,
+    /// which stand behind what was there when they came.
+    #[must_use]
+    pub fn in_order(&self, late: impl Fn(i64) -> bool) -> Vec<i64> {
+        let when = |version: i64| self.installed_on.get(&version).copied().unwrap_or_default();
+        let all: Vec<i64> = self.rows.iter().map(|row| row.version).collect();
+        let came_late =
+            |version: &i64| late(*version) && all.iter().any(|other| other > version && when(*other) < when(*version));
+        let (mut late, mut order): (Vec<i64>, Vec<i64>) = all.iter().partition(|version| came_late(version));
+        late.sort_by_key(|version| when(*version));
+        for version in late {
+            let behind = order.iter().rposition(|other| when(*other) < when(version));
+            order.insert(behind.map_or(0, |at| at + 1), version);
+        }
+        order
     }
 
     /// The newest version that is finished.
@@ -148,7 +175,7 @@ impl History {
 
     #[cfg(test)]
     pub(crate) fn for_tests(rows: impl Iterator<Item = Applied>) -> Self {
-        Self { rows: rows.collect(), journalled: None }
+        Self { rows: rows.collect(), ..Self::default() }
     }
 }
 
@@ -202,7 +229,7 @@ pub async fn insert_and_commit(
     applied: &Applied,
     took: Duration,
 ) -> Result<(), Stopped> {
-    let Applied { version, description, success, checksum } = applied;
+    let Applied { version, description, success, checksum, .. } = applied;
     let (description, checksum) = (literal(description), literal(&hex(checksum)));
     let nanoseconds = i64::try_from(took.as_nanos()).unwrap_or(i64::MAX);
     let sql = format!(
@@ -289,6 +316,17 @@ fn exactly_one(done: PgQueryResult, version: i64) -> Result<(), Stopped> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_came_late_stands_behind_what_was_there() {
+        let row = |version| Applied { version, description: "m".into(), success: true, checksum: Vec::new() };
+        // 3 and 4 came after 6; the clock of 2 was wrong.
+        let installed_on = BTreeMap::from([(1, 10), (2, 5), (3, 50), (4, 40), (5, 20), (6, 30), (7, 60)]);
+        let history = History { rows: (1..=7).map(row).collect(), installed_on, journalled: None };
+        assert_eq!(history.in_order(|_| false), [1, 2, 3, 4, 5, 6, 7]);
+        assert_eq!(history.in_order(|version| version == 4), [1, 2, 3, 5, 6, 4, 7]);
+        assert_eq!(history.in_order(|_| true), [2, 1, 5, 6, 4, 3, 7]);
+    }
 
     #[test]
     fn bytes_come_back_from_hex() {

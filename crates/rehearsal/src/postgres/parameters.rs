@@ -61,11 +61,49 @@ const DECIDED_BY_THE_TARGET: &[&str] = &[
 const PASSWORD: &[&str] = &["PGPASSWORD", "PGPASSFILE"];
 
 /// libpq's variables that a child program must not take over from us. A target whose URL says nothing
-/// of passwords and TLS may have both from the environment, as sqlx has them; a server of our own
-/// needs neither.
-pub(crate) fn not_inherited(ours: bool) -> impl Iterator<Item = &'static str> {
+/// of passwords and TLS may have both from the environment, as sqlx has them. A server of our own
+/// needs neither, and where the environment was read already, what it says is part of the target.
+pub(crate) fn not_inherited(complete: bool) -> impl Iterator<Item = &'static str> {
     let of_the_user = PASSWORD.iter().copied().chain(VARIABLES.iter().map(|(_, variable)| *variable));
-    DECIDED_BY_THE_TARGET.iter().copied().chain(of_the_user.filter(move |_| ours))
+    DECIDED_BY_THE_TARGET.iter().copied().chain(of_the_user.filter(move |_| complete))
+}
+
+/// libpq's variables for where a connection leads, with the keywords that they stand for.
+const PLACE: &[(&str, &str)] = &[
+    ("host", "PGHOST"),
+    ("hostaddr", "PGHOSTADDR"),
+    ("port", "PGPORT"),
+    ("dbname", "PGDATABASE"),
+    ("user", "PGUSER"),
+    ("service", "PGSERVICE"),
+    ("connect_timeout", "PGCONNECT_TIMEOUT"),
+    ("target_session_attrs", "PGTARGETSESSIONATTRS"),
+];
+
+/// The variables that say where a connection leads, for a target that has no URL; with their keywords.
+pub(crate) fn of_the_place() -> impl Iterator<Item = (&'static str, &'static str)> {
+    PLACE.iter().copied()
+}
+
+/// The variables that count beside a URL as well, with their keywords: passwords, TLS and settings.
+pub(crate) fn beside_a_url() -> impl Iterator<Item = (&'static str, &'static str)> {
+    let others = VARIABLES.iter().copied().filter(|(_, variable)| !DECIDED_BY_THE_TARGET.contains(variable));
+    [("password", "PGPASSWORD"), ("options", "PGOPTIONS")].into_iter().chain(others)
+}
+
+/// What libpq would do for a parameter and sqlx does not, although the user relies on it; with what to
+/// write instead. A server whose certificate and name are verified cannot be another one, which is what
+/// the first two are there for.
+pub(crate) fn not_done(name: &str, value: &str, verified: bool) -> Option<&'static str> {
+    const VERIFY: &str = "write sslmode=verify-full instead, with sslrootcert=FILE, or sslrootcert=system where a public authority signs";
+    match name {
+        "channel_binding" if value == "require" && !verified => Some(VERIFY),
+        "require_auth" if !verified => Some(VERIFY),
+        "requirepeer" => Some("leave it out: the folder of the socket must be one that nobody else can write"),
+        "gssencmode" if value == "require" => Some("use TLS instead: sslmode=verify-full"),
+        "sslcrl" | "sslcrldir" => Some("leave it out, or connect through a proxy that looks at revoked certificates"),
+        _ => None,
+    }
 }
 
 /// Parameters without a variable that change neither where a connection leads nor what it may do:
@@ -173,7 +211,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_server_of_our_own_takes_nothing_from_the_environment() {
+    fn what_is_complete_takes_nothing_from_the_environment() {
         assert!(not_inherited(false).all(|variable| variable != "PGPASSWORD" && variable != "PGSSLMODE"));
         for variable in ["PGSERVICE", "PGHOSTADDR", "PGPASSWORD", "PGSSLMODE", "PGPASSFILE"] {
             assert!(not_inherited(true).any(|other| other == variable), "{variable}");

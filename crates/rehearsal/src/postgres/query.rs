@@ -21,7 +21,7 @@ impl QueryError {
             _ if is_connection_lost(&self.source) => Kind::Busy,
             Some("55P03") => Kind::Busy,
             // The server is a gate as well: what it does not let us do was not begun.
-            Some("42501") => Kind::Refused,
+            Some("42501" | "25006") => Kind::Refused,
             _ if self.is_pooled() => Kind::Refused,
             _ => Kind::Failed,
         }
@@ -44,6 +44,10 @@ impl QueryError {
                 "a connection pooler in transaction mode stands in between: give the direct URL of the server".into()
             }
             Some("42501") => "connect as a role that owns the objects, or have the right granted".into(),
+            Some("25006") => {
+                "it can only be read (a standby, or default_transaction_read_only): connect to the primary server"
+                    .into()
+            }
             Some("57014") => "it took longer than its time limit; try at a quieter time".into(),
             Some("55P03") => "somebody holds a lock on it; try again in a moment".into(),
             Some("53100") => "free disk space on the server and run the same command again".into(),

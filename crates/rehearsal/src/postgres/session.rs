@@ -9,19 +9,19 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
-use sqlx::postgres::{PgArguments, PgColumn, PgConnectOptions, PgConnection, PgQueryResult, PgRow};
+use sqlx::postgres::{PgArguments, PgColumn, PgConnectOptions, PgConnection, PgQueryResult, PgRow, PgSslMode};
 use sqlx::{
     AssertSqlSafe, Column, ConnectOptions, Connection, Executor, Postgres, Row, SqlSafeStr, Statement, TypeInfo,
     ValueRef,
 };
 use tokio_util::sync::CancellationToken;
 
-use super::connect::{CONNECT_TIMEOUT, ConnectError};
+use super::connect::ConnectError;
 use super::notices::{Ears, Heard};
 use super::query::Stopped;
 use super::version::Version;
 use crate::error::{Error, Result};
-use crate::target::Target;
+use crate::target::{Role, Target};
 
 /// How long a query of our own may take. They read catalogs; what needs longer asks for it.
 pub const QUERY_TIMEOUT: Duration = Duration::from_secs(60);
@@ -48,38 +48,78 @@ pub struct Session {
 /// What is needed to cancel a session from outside.
 struct Stop {
     target: Target,
+    /// How the connection was had, if that was up to us.
+    tls: Option<PgSslMode>,
     pid: i32,
     pooled: bool,
     cancel: CancellationToken,
 }
 
 impl Session {
-    /// Opens a connection for `purpose`, which is what `application_name` shows after `rehearsal/`.
+    /// Opens a connection for `purpose`, which is what `application_name` shows after `rehearsal/`. Of
+    /// several places, the first that answers and is what the target asks for stays the target's place.
     ///
     /// # Errors
     /// [`ConnectError`], or [`Error::Interrupted`].
     pub async fn connect(target: &Target, purpose: &str, cancel: &CancellationToken) -> Result<Self> {
+        let role = target.role();
+        // Those who prefer a standby are looked for one everywhere before they take what there is.
+        let roles = if role == Role::PreferStandby { vec![Role::Standby, Role::Any] } else { vec![role] };
+        let mut failed = Vec::new();
+        for role in roles {
+            for (index, place) in target.each_place() {
+                match Self::connect_there(&place, role, purpose, cancel).await {
+                    Ok(session) => {
+                        target.choose(index);
+                        return Ok(session);
+                    }
+                    Err(Error::Connect(error)) if error.is_about_the_place() => failed.push(error),
+                    Err(error) => return Err(error),
+                }
+            }
+        }
+        Err(ConnectError::nowhere(target.address(), failed).into())
+    }
+
+    async fn connect_there(target: &Target, role: Role, purpose: &str, cancel: &CancellationToken) -> Result<Self> {
         let options = target.connect_options(&format!("rehearsal/{purpose}")).disable_statement_logging();
         let address = target.address();
         let limited = options.clone().options(start_settings());
-        let (mut connection, mut pooled) = match open(limited, target, cancel).await {
+        let ((mut connection, tls), mut pooled) = match open(limited, target, cancel).await {
             Err(Error::Connect(ConnectError::StartParameter { .. })) => (open(options, target, cancel).await?, true),
             opened => (opened?, false),
         };
         let about = connection.fetch_one(sqlx::raw_sql(ABOUT)).await;
-        let row = about.map_err(|error| ConnectError::from_sqlx(address, &error))?;
+        let row = about.map_err(|error| ConnectError::from_sqlx(address.clone(), &error))?;
         let text = |index| text_value(&row, index).unwrap_or_default();
+        let (in_recovery, read_only) = (text(2) == "t", text(5) == "on");
+        let is_wanted = match role {
+            Role::Any | Role::PreferStandby => true,
+            Role::ReadWrite => !read_only,
+            Role::ReadOnly => read_only,
+            Role::Primary => !in_recovery,
+            Role::Standby => in_recovery,
+        };
+        if !is_wanted {
+            let found = match (in_recovery, read_only) {
+                (true, _) => "a standby",
+                (false, true) => "a primary whose transactions are read-only",
+                (false, false) => "a primary that can be written",
+            };
+            return Err(ConnectError::AnotherRole { address, found, wanted: role.as_str() }.into());
+        }
         pooled |= [text(3), text(4)] != limits().map(|(_, value)| value);
         let mut session = Self {
             connection,
             stop: Stop {
                 target: target.clone(),
+                tls,
                 pid: text(0).parse().unwrap_or_default(),
                 pooled,
                 cancel: cancel.clone(),
             },
             version: Version::from_number(text(1).parse().unwrap_or_default()),
-            in_recovery: text(2) == "t",
+            in_recovery,
             reading: false,
             ears: None,
         };
@@ -369,7 +409,8 @@ const BEGIN_READING: &str = "BEGIN READ ONLY";
 /// Who answers, and whether it has taken the limits.
 const ABOUT: &str = "SELECT pg_backend_pid(), current_setting('server_version_num'), pg_is_in_recovery(), \
      (extract(epoch FROM current_setting('statement_timeout')::interval) * 1000)::bigint, \
-     (extract(epoch FROM current_setting('lock_timeout')::interval) * 1000)::bigint";
+     (extract(epoch FROM current_setting('lock_timeout')::interval) * 1000)::bigint, \
+     current_setting('transaction_read_only')";
 
 fn limits() -> [(&'static str, String); 2] {
     [
@@ -402,17 +443,45 @@ fn alone_text(sql: &str) -> String {
     format!("{BEGIN_READING}; {limits}; {}\n; ROLLBACK", sql.trim_end().trim_end_matches(';'))
 }
 
-async fn open(options: PgConnectOptions, target: &Target, cancel: &CancellationToken) -> Result<PgConnection> {
+/// Opens a connection, by the first mode of TLS that leads to one.
+async fn open(
+    options: PgConnectOptions,
+    target: &Target,
+    cancel: &CancellationToken,
+) -> Result<(PgConnection, Option<PgSslMode>)> {
+    let mut first = None;
+    for mode in target.tls_modes() {
+        match open_once(options.clone().ssl_mode(*mode), target, cancel).await {
+            Ok(connection) => return Ok((connection, Some(*mode))),
+            Err(Error::Connect(error)) if error.is_about_tls() => first = first.or(Some(error)),
+            Err(error) => return Err(first.map_or(error, Error::from)),
+        }
+    }
+    match first {
+        Some(error) => Err(error.into()),
+        None => Ok((open_once(options, target, cancel).await?, None)),
+    }
+}
+
+async fn open_once(options: PgConnectOptions, target: &Target, cancel: &CancellationToken) -> Result<PgConnection> {
     let address = target.address();
+    let limit = target.connect_timeout();
     let opened = tokio::select! {
-        opened = tokio::time::timeout(CONNECT_TIMEOUT, options.connect()) => opened,
+        opened = tokio::time::timeout(limit, options.connect()) => opened,
         () = cancel.cancelled() => return Err(Error::Interrupted),
     };
     match opened {
         Ok(Ok(connection)) => Ok(connection),
-        Ok(Err(error)) => Err(ConnectError::from_sqlx(address, &error).into()),
+        Ok(Err(error)) => {
+            let mut error = ConnectError::from_sqlx(address, &error);
+            if let (ConnectError::NotAllowed { reason, .. }, Some(path)) = (&mut error, target.passfile_left_alone()) {
+                let path = path.display();
+                reason.push_str(&format!("; {path} was left alone, as others may read it (chmod 600 {path})"));
+            }
+            Err(error.into())
+        }
         Err(_) => {
-            let reason = format!("no answer within {} s", CONNECT_TIMEOUT.as_secs());
+            let reason = format!("no answer within {} s", limit.as_secs());
             Err(ConnectError::Unreachable { address, reason }.into())
         }
     }
@@ -469,7 +538,10 @@ impl Stop {
     /// Calls one of the server's signalling functions for our backend from a second connection.
     /// When even that cannot be had, closing our connection is all that is left to do.
     async fn signal(&self, function: &str) {
-        let options = self.target.connect_options("rehearsal/cancel");
+        let mut options = self.target.connect_options("rehearsal/cancel");
+        if let Some(tls) = self.tls {
+            options = options.ssl_mode(tls);
+        }
         let cancel = async {
             let mut connection = options.connect().await?;
             let sql = format!("SELECT {function}({})", self.pid);

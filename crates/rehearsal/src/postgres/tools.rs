@@ -184,7 +184,7 @@ async fn run_here(
     let start =
         |error: std::io::Error| ToolError::Start { program: program.display().to_string(), reason: error.to_string() };
     let mut command = Command::new(&program);
-    for variable in parameters::not_inherited(invocation.target.is_ours()) {
+    for variable in parameters::not_inherited(invocation.target.is_complete()) {
         command.env_remove(variable);
     }
     let mut child = command

@@ -45,8 +45,10 @@ pub struct Stop {
 
 /// What a rehearsal goes through.
 pub struct Rehearsal {
-    /// The version that it begins at, and comes back to.
+    /// The version that it begins at.
     pub after: i64,
+    /// What stays when it comes back to where it began.
+    pub back: Back,
     /// The services that must work with what is there before.
     pub services: Vec<Arc<Subject>>,
     /// On the way there it is looked at each of these: the last one is the goal, the others are where old
@@ -91,7 +93,7 @@ fn run_hook(call: Call) -> Box<dyn Step> {
 
 /// There, back, and there again, on whatever database comes before.
 fn there_and_back(rehearsal: &Rehearsal) -> Steps {
-    let Rehearsal { after, services, stops, contract, traffic } = rehearsal;
+    let Rehearsal { after, back, services, stops, contract, traffic } = rehearsal;
     let (after, to) = (*after, stops.last().map(|stop| stop.version));
     let mut steps: Steps = vec![Box::new(Preflight { to }), Box::new(Backup), Box::new(Audit)];
     steps.extend(smoke_tests(services));
@@ -102,7 +104,7 @@ fn there_and_back(rehearsal: &Rehearsal) -> Steps {
         steps.extend(contract_of(fits.map(|(folder, _)| folder.clone())));
         steps.extend(smoke_tests(&stop.services));
     }
-    steps.push(Box::new(Rollback { back: Back::To(after) }));
+    steps.push(Box::new(Rollback { back: back.clone() }));
     steps.push(Box::new(AsBefore));
     if *traffic {
         // Not the first time: what clients write cannot be compared with what was there.
@@ -115,8 +117,8 @@ fn there_and_back(rehearsal: &Rehearsal) -> Steps {
         steps.push(Box::new(Verify));
         // The way back takes what was written since, and serves whoever is at work in each of its parts.
         for &(lower, upper) in parts.iter().rev() {
-            let step = Box::new(Rollback { back: Back::To(lower) });
-            steps.push(Box::new(UnderTraffic { step, lower, upper }));
+            let back = if lower == after { back.clone() } else { Back::To(lower) };
+            steps.push(Box::new(UnderTraffic { step: Box::new(Rollback { back }), lower, upper }));
         }
     }
     steps.push(Box::new(Migrate { to }));

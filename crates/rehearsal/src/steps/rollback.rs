@@ -49,7 +49,7 @@ impl Rollback {
         cx.refuse_pooler(session).await?;
         Applier::lock(session, &workspace.config.limits).await?;
         let history = History::read(session, table).await?;
-        let plan = plan::down(&workspace.migrations, &history, self.back)?;
+        let plan = plan::down(&workspace.migrations, &history, self.back.clone())?;
         for note in plan.notes() {
             cx.events.info(note.clone());
         }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use regex::RegexSet;
 use serde::Deserialize;
 
+use crate::analysis::lint_rules::LintConfig;
 use crate::apply::Limits;
 use crate::hooks::hook::{self, Hook};
 use crate::occasion::Known;
@@ -62,6 +63,8 @@ pub struct Config {
     pub records: RecordsConfig,
     /// How long things may take.
     pub limits: Limits,
+    /// Which rules of the linter speak.
+    pub lint: LintConfig,
     /// sqlx's history table; `sqlx.toml` decides it, if there is one.
     #[serde(skip)]
     pub history_table: String,
@@ -89,6 +92,7 @@ impl Default for Config {
             backup: BackupConfig::default(),
             records: RecordsConfig::default(),
             limits: Limits::default(),
+            lint: LintConfig::default(),
             history_table: DEFAULT_TABLE.into(),
         }
     }
@@ -330,7 +334,9 @@ impl Config {
             let reason = at_line(&text, |lines| lines.questions.get(index), &reason);
             return Err(ConfigError::Malformed { path, reason });
         }
-        if let Some(reason) = config.app.complaint().or_else(|| config.limits.complaint()) {
+        if let Some(reason) =
+            config.app.complaint().or_else(|| config.limits.complaint()).or_else(|| config.lint.complaint())
+        {
             return Err(ConfigError::Malformed { path, reason });
         }
         if let Some(table) = sqlx_history_table(root)? {

@@ -19,6 +19,7 @@
 //! The library prints nothing and asks no terminal: the shell that embeds it does.
 
 pub mod add_only;
+pub mod analysis;
 pub mod apply;
 pub mod backup;
 pub mod batch_marker;

@@ -17,6 +17,7 @@ pub(crate) mod parameters;
 pub mod pooler;
 pub mod programs;
 pub mod query;
+pub mod relations;
 pub mod schema;
 pub mod sequences;
 pub mod session;

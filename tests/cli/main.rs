@@ -10,6 +10,7 @@ mod hooks;
 mod identity;
 mod interrupt;
 mod limits;
+mod lock_modes;
 mod losses;
 mod mark_applied;
 mod mend;

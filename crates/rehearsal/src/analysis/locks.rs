@@ -256,11 +256,16 @@ fn of_parsed(statement: &Stmt) -> Locks {
         | Stmt::Execute(_)
         | Stmt::CreateExtension(_)
         | Stmt::AlterExtension(_)
-        | Stmt::CreateSchema(_)
         | Stmt::ImportForeignSchema(_) => Locks::beyond(OPAQUE),
+        // Its elements are statements of their own.
+        Stmt::CreateSchema(_) => Locks::default().or_beyond(creates(node) > 1, OPAQUE),
         Stmt::Reassign(_) | Stmt::Repack(_) => Locks::beyond(WHOLE),
         _ => Locks::default().or_beyond(cascades, DEPENDENTS),
     }
+}
+
+fn creates(node: &SyntaxNode) -> usize {
+    node.descendants_with_tokens().filter(|element| element.kind() == SyntaxKind::CREATE_KW).count()
 }
 
 fn name_of(table: Option<ast::TableRelationName>) -> Option<String> {

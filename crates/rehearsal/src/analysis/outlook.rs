@@ -200,7 +200,8 @@ fn made(sql: &str) -> Vec<String> {
 
 fn of_file(file: &PlannedFile, known: &Known<'_>, names: &mut Names) -> FileOutlook {
     let keeps_code_working = file.direction == Direction::Up && (known.keeps_code_working)(file.version);
-    let findings = lint::findings(&file.script, known.lint, known.server, keeps_code_working);
+    let mut findings = lint::findings(&file.script, known.lint, known.server, keeps_code_working);
+    findings.retain(|finding| !is_about_its_own(file, finding));
     let statements = file.script.statements.iter().enumerate().map(|(index, statement)| {
         let next = file.script.statements.get(index + 1).map_or(usize::MAX, |next| next.offset);
         // What stands before the first one is about the file.
@@ -220,6 +221,19 @@ fn of_file(file: &PlannedFile, known: &Known<'_>, names: &mut Names) -> FileOutl
         rehearsed: known.rehearsals.of(file, known.migrations, known.target),
         statements: statements.collect(),
     }
+}
+
+/// What a file makes and takes away again was never anybody else's.
+fn is_about_its_own(file: &PlannedFile, finding: &Finding) -> bool {
+    let before = file.script.statements.iter().take_while(|statement| statement.offset <= finding.offset);
+    let before: Vec<&Statement> = before.collect();
+    let Some((statement, before)) = before.split_last() else { return false };
+    let made: Vec<String> =
+        before.iter().flat_map(|statement| made(&statement.sql)).map(|name| folded(&name)).collect();
+    let own = |locked: &Locked| matches!(locked, Locked::Relation(name) if made.contains(&folded(name)));
+    let locks = locks::of(&statement.sql).known;
+    let mut relations = locks.iter().filter(|lock| matches!(lock.on, Locked::Relation(_))).peekable();
+    relations.peek().is_some() && relations.all(|lock| own(&lock.on))
 }
 
 fn of_statement(statement: &Statement, findings: Vec<Finding>, known: &Known<'_>, names: &Names) -> StatementOutlook {

@@ -14,6 +14,9 @@ use crate::source::MigrationSet;
 /// The command whose records are rehearsals.
 const REHEARSE: &str = "rehearse";
 
+/// The step that generates data; without it, a rehearsal is one of a copy.
+const BASELINE: &str = "baseline";
+
 /// A rehearsal of one file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Rehearsed {
@@ -21,8 +24,8 @@ pub struct Rehearsed {
     pub run_id: String,
     /// When it began.
     pub at: DateTime<Utc>,
-    /// What it worked on: a target's name, whose copy it was, or `sandbox` for generated data.
-    pub target: String,
+    /// The target that it worked on a copy of; none when its data were generated.
+    pub copy_of: Option<String>,
     /// How long the file's statements took together.
     pub duration_ms: u64,
     /// What each statement did, by its number in the file.
@@ -75,10 +78,16 @@ impl Rehearsals {
     /// The newest one of a file as it is now; one on a copy of the target before any other.
     #[must_use]
     pub fn of(&self, file: &PlannedFile, set: &MigrationSet, target: &str) -> Option<Rehearsed> {
-        let on_its_copy = self.records.iter().filter(|record| record.run.target == target);
-        let elsewhere = self.records.iter().filter(|record| record.run.target != target);
+        let on_its_copy = self.records.iter().filter(|record| copy_of(record) == Some(target));
+        let elsewhere = self.records.iter().filter(|record| copy_of(record) != Some(target));
         on_its_copy.chain(elsewhere).find_map(|record| of_record(record, file, set))
     }
+}
+
+fn copy_of(record: &Record) -> Option<&str> {
+    let generated = record.run.steps.iter().any(|step| step.name == BASELINE);
+    // Behind the name stands where it is.
+    if generated { None } else { record.run.target.split_whitespace().next() }
 }
 
 fn of_record(record: &Record, file: &PlannedFile, set: &MigrationSet) -> Option<Rehearsed> {
@@ -104,7 +113,7 @@ fn of_record(record: &Record, file: &PlannedFile, set: &MigrationSet) -> Option<
     same.then(|| Rehearsed {
         run_id: record.run.run_id.clone(),
         at: record.started_at,
-        target: record.run.target.clone(),
+        copy_of: copy_of(record).map(str::to_owned),
         duration_ms: ran.iter().map(|ran| ran.duration_ms).sum(),
         statements: ran,
         locks: locks.iter().flat_map(|held| held.locks.clone()).collect(),

@@ -24,7 +24,7 @@ const NOTABLE_ROWS: u64 = 10_000;
 const NOTABLE_MS: u64 = 100;
 
 /// The longest words of a class, and where a statement begins behind its line and class.
-const STATEMENT_COLUMN: usize = 30;
+const STATEMENT_COLUMN: usize = 31;
 
 /// What is told of a statement stands this far from the left.
 const FACT_COLUMN: usize = 12;
@@ -157,7 +157,7 @@ fn write_statement(
 ) -> io::Result<()> {
     let room = page.width.saturating_sub(STATEMENT_COLUMN).max(STATEMENT_COLUMN);
     let words = summary(&statement.sql, room);
-    writeln!(out, "    {:>6}  {:<16}  {words}", format!(":{}", statement.line), statement.class)?;
+    writeln!(out, "    {:>6}  {:<17}  {words}", format!(":{}", statement.line), statement.class)?;
     if page.verbose && (statement.sql.contains('\n') || words.ends_with('…')) {
         for line in statement.sql.lines() {
             writeln!(out, "{}", format!("{:FACT_COLUMN$}| {line}", "").trim_end())?;
@@ -257,10 +257,7 @@ fn last_part(name: &str) -> &str {
 fn write_rehearsed(out: &mut impl Write, rehearsed: &Rehearsed, page: Page) -> io::Result<()> {
     let long = |held: &&LockHeld| page.verbose || held.longest_ms >= NOTABLE_MS || held.waiting > 0;
     let held: Vec<&LockHeld> = rehearsed.locks.iter().filter(long).collect();
-    let copy = match rehearsed.target.as_str() {
-        "sandbox" => "on generated data".to_owned(),
-        target => format!("on a copy of {target}"),
-    };
+    let copy = rehearsed.copy_of.as_ref().map_or("on generated data".into(), |target| format!("on a copy of {target}"));
     let at = rehearsed.at.format("%Y-%m-%d %H:%M UTC");
     let text = format!("rehearsed {at} {copy}: {}", duration(rehearsed.duration_ms));
     paragraph(out, page, FACT_COLUMN - 2, &text)?;

@@ -249,7 +249,8 @@ async fn what_is_foreseen_is_what_the_server_does() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-/// Somebody else has the table: the first lock that such a statement asks for is the one that it waits for.
+/// Somebody else has a lock on the table that only reads and writes go along with: such a statement waits for
+/// the first one that keeps others from something.
 #[tokio::test]
 async fn outside_of_a_transaction_too() {
     let database = Database::create().await;
@@ -259,7 +260,7 @@ async fn outside_of_a_transaction_too() {
     for ((sql, table), statement) in OUTSIDE.iter().zip(&planned) {
         let mut holder = database.connect().await;
         holder.execute("BEGIN").await.expect("begins");
-        let lock = format!("LOCK TABLE ONLY {table} IN ACCESS EXCLUSIVE MODE");
+        let lock = format!("LOCK TABLE ONLY {table} IN SHARE UPDATE EXCLUSIVE MODE");
         holder.execute(AssertSqlSafe(lock)).await.expect("is had");
         let mut waiter = database.connect().await;
         let pid: i32 = sqlx::query("SELECT pg_backend_pid()").fetch_one(&mut waiter).await.expect("a pid").get(0);

@@ -118,6 +118,9 @@ pub struct PlanArgs {
     /// How many versions would be undone
     #[arg(long, value_name = "N", requires = "rollback", conflicts_with = "to")]
     pub steps: Option<usize>,
+    /// A script for psql, with the history rows that would be written
+    #[arg(long, conflicts_with = "json")]
+    pub sql: bool,
 }
 
 /// What people answer before a target is changed.

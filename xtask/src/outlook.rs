@@ -11,6 +11,7 @@ use rehearsal::plan::Plan;
 use rehearsal::postgres::Session;
 use rehearsal::postgres::history::History;
 use rehearsal::postgres::relations;
+use rehearsal::psql_script::Heading;
 use rehearsal::report::plan::{FORMAT, HookLine, Loss, OpenQuestion, Page, Report};
 use rehearsal::source::MigrationSet;
 use rehearsal::steps::counted::{self, Counted};
@@ -73,6 +74,12 @@ pub async fn foresee(
 }
 
 impl Foreseen {
+    /// What stands above a script of the plan.
+    pub fn heading(&self) -> Heading<'_> {
+        let at = humantime::format_rfc3339_seconds(std::time::SystemTime::now()).to_string();
+        Heading { target: &self.target, at, versions: (self.now, self.after) }
+    }
+
     /// As the report has it, with hooks and questions.
     pub fn report<'a>(&'a self, shell: &'a Shell, change: &'a Change<'_>) -> Report<'a> {
         let run = change.occasion(&shell.config);

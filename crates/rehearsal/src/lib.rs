@@ -39,6 +39,7 @@ pub mod postgres;
 pub mod process;
 pub mod proof;
 pub mod providers;
+pub mod psql_script;
 pub mod questions;
 pub mod record;
 pub mod release;

@@ -3,6 +3,7 @@
 use rehearsal::occasion::Act;
 use rehearsal::plan;
 use rehearsal::postgres::history::History;
+use rehearsal::psql_script::{self, Terms};
 use rehearsal::report::plan as report;
 use rehearsal::source::MigrationSet;
 
@@ -27,9 +28,14 @@ pub async fn run(shell: &Shell, wanted: &GoalArgs, shown: &PlanArgs) -> anyhow::
     let plan = plan.map_err(rehearsal::Error::from)?;
     let foreseen = outlook::foresee(shell, &mut session, &target, &plan, &migrations, &history).await?;
     session.close().await;
+    let mut out = shell.out();
+    if shown.sql {
+        let terms = Terms { history_table: &shell.config.history_table, limits: &shell.config.limits };
+        psql_script::write(&mut out, &plan, &foreseen.heading(), &terms)?;
+        return Ok(());
+    }
     let change = Change { act, target: target.name(), plan: &plan, migrations: &migrations, words: String::new() };
     let found = foreseen.report(shell, &change);
-    let mut out = shell.out();
     if shell.common.json {
         report::write_json(&mut out, &found)?;
         return Ok(());

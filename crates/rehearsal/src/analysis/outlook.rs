@@ -251,6 +251,11 @@ fn of_statement(statement: &Statement, findings: Vec<Finding>, known: &Known<'_>
             }
         }
     }
+    let is_partitioned = |lock: &&LockForeseen| {
+        let relation = known.relations.get(names.before(&lock.relation));
+        lock.mode > LockMode::RowExclusive && relation.is_some_and(|relation| relation.partitioned)
+    };
+    let partitions = foreseen.iter().find(is_partitioned).map(|_| "partitions may be locked with their table");
     let effort = |effort: Effort| {
         let relation = known.relations.get(names.before(&effort.relation));
         let made_by_plan = names.is_made(&effort.relation);
@@ -270,7 +275,7 @@ fn of_statement(statement: &Statement, findings: Vec<Finding>, known: &Known<'_>
         class: statement.class.label(),
         sql: statement.sql.clone(),
         locks: foreseen,
-        locks_beyond: locks.beyond,
+        locks_beyond: locks.beyond.or(partitions),
         efforts: work::of(&statement.sql).into_iter().map(effort).collect(),
         findings,
     }

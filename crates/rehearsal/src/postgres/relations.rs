@@ -17,6 +17,8 @@ pub struct Relation {
     pub bytes: u64,
     /// The table that it is an index of.
     pub index_of: Option<String>,
+    /// It has partitions, or is going to.
+    pub partitioned: bool,
     /// The table that it is a partition of.
     pub partition_of: Option<String>,
     /// Its foreign keys.
@@ -42,7 +44,8 @@ const RELATIONS: &str = "\
            (SELECT coalesce(sum(part.relpages::bigint), 0)::bigint * current_setting('block_size')::bigint FROM pg_class part \
             WHERE part.oid = c.oid OR part.oid IN (SELECT relid FROM pg_partition_tree(c.oid))), \
            (SELECT indrelid::regclass::text FROM pg_index WHERE indexrelid = c.oid), \
-           (SELECT inhparent::regclass::text FROM pg_inherits WHERE inhrelid = c.oid AND c.relispartition) \
+           (SELECT inhparent::regclass::text FROM pg_inherits WHERE inhrelid = c.oid AND c.relispartition), \
+           c.relkind = 'p' \
     FROM unnest($1::text[]) AS asked(name) JOIN pg_class c ON c.oid = to_regclass(asked.name)";
 
 const FOREIGN_KEYS: &str = "\
@@ -69,6 +72,7 @@ pub async fn look(session: &mut Session, names: &[String]) -> Result<HashMap<Str
             bytes,
             index_of: row.get(3),
             partition_of: row.get(4),
+            partitioned: row.get(5),
             foreign_keys: Vec::new(),
         };
         found.insert(row.get::<String, _>(0), relation);

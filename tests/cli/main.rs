@@ -15,6 +15,7 @@ mod losses;
 mod mark_applied;
 mod mend;
 mod notices;
+mod plan;
 mod pooler;
 mod questions;
 mod ready;

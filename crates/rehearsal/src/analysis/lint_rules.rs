@@ -6,7 +6,7 @@ use serde::Deserialize;
 use squawk_linter::{Linter, Rule};
 
 /// Rules that are about another way to run migrations than this one, with the reason.
-pub const OFF: [(Rule, &str); 12] = [
+pub const OFF: [(Rule, &str); 13] = [
     (Rule::RequireTimeoutSettings, "every statement runs under the limits of rehearsal.toml"),
     (Rule::RequireLockTimeout, "every statement runs under the limits of rehearsal.toml"),
     (Rule::RequireStatementTimeout, "every statement runs under the limits of rehearsal.toml"),
@@ -17,6 +17,7 @@ pub const OFF: [(Rule, &str); 12] = [
     (Rule::PreferBigintOverInt, "how far a number goes is known to those who chose its type"),
     (Rule::PreferBigintOverSmallint, "how far a number goes is known to those who chose its type"),
     (Rule::PreferTextField, "a limit on a text may be meant, and can be widened without a rewrite"),
+    (Rule::ChangingColumnType, "`plan` tells by the column's type whether the table is written anew"),
     (Rule::BanDropConstraint, "SET NOT NULL by way of a valid CHECK ends with dropping it"),
     (Rule::RequireEnumValueOrdering, "the end is where most new values belong"),
 ];

@@ -164,9 +164,7 @@ fn of_parsed(statement: &Stmt) -> Locks {
         Stmt::DropIndex(drop) => {
             let mode = if drop.concurrently_token().is_some() { ShareUpdateExclusive } else { AccessExclusive };
             let indexes = drop.index_refs().map(|index| text(&index));
-            let locks = indexes.fold(Locks::default(), |locks, index| {
-                locks.and(Locked::TableOfIndex(index.clone()), mode).and(Locked::Relation(index), mode)
-            });
+            let locks = indexes.fold(Locks::default(), |locks, index| locks.and(Locked::TableOfIndex(index), mode));
             locks.or_beyond(cascades, DEPENDENTS)
         }
         Stmt::AlterIndex(alter) => of_alter_index(alter),

@@ -9,4 +9,5 @@ pub mod locks;
 pub mod outlook;
 pub mod rehearsed;
 mod syntax;
+pub mod type_change;
 pub mod work;

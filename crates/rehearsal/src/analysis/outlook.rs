@@ -12,6 +12,7 @@ use super::lock_mode::{Blocks, LockMode};
 use super::locks::{self, Keys, Locked};
 use super::rehearsed::{Rehearsals, Rehearsed};
 use super::syntax::{all, folded, text};
+use super::type_change::TypeChange;
 use super::work::{self, Effort, Kind};
 use crate::plan::{Direction, Plan, PlannedFile};
 use crate::postgres::relations::Relation;
@@ -145,6 +146,8 @@ struct Names {
     made: BTreeSet<String>,
     /// New names, and what the catalog still calls them.
     renamed: HashMap<String, String>,
+    /// Columns that have another type than the catalog says by then, with their tables.
+    retyped: BTreeSet<(String, String)>,
 }
 
 impl Names {
@@ -158,6 +161,8 @@ impl Names {
     }
 
     fn take_in(&mut self, sql: &str) {
+        let changes = work::of(sql).into_iter().filter_map(|effort| Some((effort.relation, effort.change?.column)));
+        self.retyped.extend(changes.map(|(table, column)| (folded(&table), folded(&column))));
         for (from, to) in renamed(sql).collect::<Vec<_>>() {
             if self.made.remove(&folded(&from)) {
                 self.made.insert(folded(&to));
@@ -260,14 +265,19 @@ fn of_statement(statement: &Statement, findings: Vec<Finding>, known: &Known<'_>
         let relation = known.relations.get(names.before(&effort.relation));
         let made_by_plan = names.is_made(&effort.relation);
         let relation_now = relation.filter(|_| !made_by_plan);
-        EffortForeseen {
+        let from = |change: &TypeChange| {
+            let column = (folded(&effort.relation), folded(&change.column));
+            relation_now.filter(|_| !names.retyped.contains(&column))?.columns.get(&column.1)
+        };
+        let rewrites = effort.change.as_ref().and_then(|change| change.rewrites(from(change)?));
+        (rewrites != Some(false)).then(|| EffortForeseen {
             rows: relation_now.and_then(|relation| relation.rows),
             bytes: relation_now.map(|relation| relation.bytes),
             made_by_plan,
             relation: effort.relation,
             kind: effort.kind,
-            unless: effort.unless,
-        }
+            unless: effort.unless.filter(|_| rewrites.is_none()),
+        })
     };
     StatementOutlook {
         number: statement.number,
@@ -276,7 +286,7 @@ fn of_statement(statement: &Statement, findings: Vec<Finding>, known: &Known<'_>
         sql: statement.sql.clone(),
         locks: foreseen,
         locks_beyond: locks.beyond.or(partitions),
-        efforts: work::of(&statement.sql).into_iter().map(effort).collect(),
+        efforts: work::of(&statement.sql).into_iter().filter_map(effort).collect(),
         findings,
     }
 }

@@ -10,6 +10,7 @@ use squawk_syntax::ast::{
 use squawk_syntax::{SourceFile, SyntaxKind, SyntaxNode};
 
 use super::syntax::{all, folded, has_token, text};
+use super::type_change::TypeChange;
 
 /// Functions whose value is another one for each row; a default that calls one writes every row.
 const VOLATILE: [&str; 12] = [
@@ -46,28 +47,6 @@ const STABLE: [&str; 15] = [
     "upper",
 ];
 
-/// Types whose values are stored in a way of their own: a column of another type is written anew.
-const OWN_FORMAT: [&str; 18] = [
-    "bigint",
-    "bool",
-    "boolean",
-    "date",
-    "double precision",
-    "float4",
-    "float8",
-    "int",
-    "int2",
-    "int4",
-    "int8",
-    "integer",
-    "json",
-    "jsonb",
-    "real",
-    "smallint",
-    "time",
-    "uuid",
-];
-
 /// What is done with a table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -87,6 +66,8 @@ pub struct Effort {
     pub kind: Kind,
     /// It is not certain, and this is what it depends on.
     pub unless: Option<&'static str>,
+    /// It depends on the type that this column has.
+    pub change: Option<TypeChange>,
 }
 
 /// What a statement's text tells of it.
@@ -110,11 +91,11 @@ fn is_certain_rewrite(effort: &Effort) -> bool {
 }
 
 fn rewrites(relation: impl Into<String>) -> Effort {
-    Effort { relation: relation.into(), kind: Kind::Rewrites, unless: None }
+    Effort { relation: relation.into(), kind: Kind::Rewrites, unless: None, change: None }
 }
 
 fn reads(relation: impl Into<String>) -> Effort {
-    Effort { relation: relation.into(), kind: Kind::Reads, unless: None }
+    Effort { relation: relation.into(), kind: Kind::Reads, unless: None, change: None }
 }
 
 fn of_parsed(statement: &Stmt) -> Vec<Effort> {
@@ -167,7 +148,7 @@ fn of_action(table: &str, action: &AlterTableAction) -> Vec<Effort> {
         AlterTableAction::AddColumn(column) => of_new_column(table, column),
         AlterTableAction::AddConstraint(add) => add.constraint().map_or_else(Vec::new, |it| of_constraint(table, &it)),
         AlterTableAction::AlterColumn(column) => match column.option() {
-            Some(AlterColumnOption::SetType(change)) => vec![of_type(table, &change)],
+            Some(AlterColumnOption::SetType(change)) => of_type(table, column, &change).into_iter().collect(),
             Some(AlterColumnOption::SetExpression(_)) => vec![rewrites(table)],
             Some(AlterColumnOption::SetNotNull(_)) => {
                 vec![Effort { unless: Some("a valid CHECK proves it"), ..reads(table) }]
@@ -242,14 +223,15 @@ fn of_default(table: &str, default: &ast::DefaultConstraint) -> Option<Effort> {
     (!unknown.is_empty()).then(|| Effort { unless, ..rewrites(table) })
 }
 
-fn of_type(table: &str, change: &ast::SetType) -> Effort {
-    let ty = change.ty().map(|ty| text(&ty).to_lowercase()).unwrap_or_default();
-    let unless = if OWN_FORMAT.contains(&ty.as_str()) {
-        "the column has that type already"
-    } else {
-        "the type only gets wider, as from varchar(10) to varchar(20) or text"
-    };
-    Effort { unless: Some(unless), ..rewrites(table) }
+fn of_type(table: &str, column: &ast::AlterColumn, change: &ast::SetType) -> Option<Effort> {
+    let to = text(&change.ty()?);
+    let column = text(&column.column_name_ref()?);
+    let change = TypeChange { column, to, computed: change.using_expr().is_some() };
+    Some(Effort {
+        unless: Some("the new type stores values as the old one does"),
+        change: Some(change),
+        ..rewrites(table)
+    })
 }
 
 #[cfg(test)]

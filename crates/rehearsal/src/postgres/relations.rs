@@ -21,6 +21,8 @@ pub struct Relation {
     pub partitioned: bool,
     /// The table that it is a partition of.
     pub partition_of: Option<String>,
+    /// The types of its columns by their names, as `format_type` writes them.
+    pub columns: HashMap<String, String>,
     /// Its foreign keys.
     pub foreign_keys: Vec<ForeignKey>,
 }
@@ -48,6 +50,11 @@ const RELATIONS: &str = "\
            c.relkind = 'p' \
     FROM unnest($1::text[]) AS asked(name) JOIN pg_class c ON c.oid = to_regclass(asked.name)";
 
+const COLUMNS: &str = "\
+    SELECT asked.name, a.attname::text, format_type(a.atttypid, a.atttypmod) \
+    FROM unnest($1::text[]) AS asked(name) JOIN pg_attribute a ON a.attrelid = to_regclass(asked.name) \
+    WHERE a.attnum > 0 AND NOT a.attisdropped";
+
 const FOREIGN_KEYS: &str = "\
     SELECT asked.name, k.conname::text, k.confrelid::regclass::text, \
            ARRAY(SELECT a.attname::text FROM pg_attribute a WHERE a.attrelid = k.conrelid AND a.attnum = ANY (k.conkey)) \
@@ -73,9 +80,15 @@ pub async fn look(session: &mut Session, names: &[String]) -> Result<HashMap<Str
             index_of: row.get(3),
             partition_of: row.get(4),
             partitioned: row.get(5),
+            columns: HashMap::new(),
             foreign_keys: Vec::new(),
         };
         found.insert(row.get::<String, _>(0), relation);
+    }
+    for row in session.fetch_bound(sqlx::query(COLUMNS).bind(names)).await.map_err(doing())? {
+        if let Some(relation) = found.get_mut(row.get::<&str, _>(0)) {
+            relation.columns.insert(row.get(1), row.get(2));
+        }
     }
     for row in session.fetch_bound(sqlx::query(FOREIGN_KEYS).bind(names)).await.map_err(doing())? {
         if let Some(relation) = found.get_mut(row.get::<&str, _>(0)) {

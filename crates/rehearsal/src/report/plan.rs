@@ -207,8 +207,13 @@ fn locks(
 
 fn efforts(file: &FileOutlook, statement: &StatementOutlook, page: Page) -> Vec<String> {
     let holds = statement.locks.iter().any(|lock| lock.blocks > Blocks::SchemaChanges && !lock.made_by_plan);
+    // The rehearsal saw the file as a whole: it tells of one statement only where no other one may have done it.
+    let is_alone = |effort: &EffortForeseen| {
+        let efforts = file.statements.iter().flat_map(|statement| &statement.efforts);
+        efforts.filter(|other| other.kind == Kind::Rewrites && other.relation == effort.relation).count() == 1
+    };
     let was_rewritten = |effort: &EffortForeseen| {
-        let rehearsed = file.rehearsed.as_ref()?;
+        let rehearsed = file.rehearsed.as_ref().filter(|_| is_alone(effort))?;
         Some(rehearsed.rewritten.iter().any(|table| last_part(table) == last_part(&effort.relation)))
     };
     let shown = statement.efforts.iter().filter_map(|effort| {

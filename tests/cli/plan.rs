@@ -67,9 +67,7 @@ async fn in_words_with_what_was_rehearsed() {
         .must_say("on generated data")
         .must_say("writes every row anew of items")
         .must_say("; the rehearsal saw it");
-    verbose
-        .must_say("| ALTER TABLE items ALTER COLUMN code TYPE varchar(20);")
-        .must_say("held ACCESS EXCLUSIVE on public.items");
+    verbose.must_say("|     ADD CONSTRAINT items_n CHECK (n > 0);").must_say("held ACCESS EXCLUSIVE on public.items");
     for line in rehearsed.stdout.lines().chain(unrehearsed.stdout.lines()).skip(1) {
         assert!(line.chars().count() <= 120, "{line}");
     }
@@ -161,17 +159,17 @@ async fn a_rewrite_is_foreseen() {
         "ALTER TABLE t ADD COLUMN x bigserial",
         "ALTER TABLE t ADD COLUMN x bigint GENERATED ALWAYS AS IDENTITY",
         "ALTER TABLE t ADD COLUMN x int GENERATED ALWAYS AS (i + 1) STORED",
-        "ALTER TABLE t ALTER v TYPE varchar(20)",
-        "ALTER TABLE t ALTER v TYPE text",
-        "ALTER TABLE t ALTER v TYPE varchar(5)",
-        "ALTER TABLE t ALTER s TYPE varchar",
-        "ALTER TABLE t ALTER s TYPE varchar(20)",
-        "ALTER TABLE t ALTER i TYPE int4",
-        "ALTER TABLE t ALTER i TYPE bigint",
-        "ALTER TABLE t ALTER i TYPE text",
-        "ALTER TABLE t ALTER d TYPE numeric(12, 2)",
-        "ALTER TABLE t ALTER d TYPE numeric(12, 3)",
-        "ALTER TABLE t ALTER d TYPE numeric",
+        "ALTER TABLE t ALTER v1 TYPE varchar(20)",
+        "ALTER TABLE t ALTER v2 TYPE text",
+        "ALTER TABLE t ALTER v3 TYPE varchar(5)",
+        "ALTER TABLE t ALTER s1 TYPE varchar",
+        "ALTER TABLE t ALTER s2 TYPE varchar(20)",
+        "ALTER TABLE t ALTER i1 TYPE int4",
+        "ALTER TABLE t ALTER i2 TYPE bigint",
+        "ALTER TABLE t ALTER i3 TYPE text",
+        "ALTER TABLE t ALTER d1 TYPE numeric(12, 2)",
+        "ALTER TABLE t ALTER d2 TYPE numeric(12, 3)",
+        "ALTER TABLE t ALTER d3 TYPE numeric",
         "ALTER TABLE t ALTER i SET NOT NULL",
         "ALTER TABLE t ADD CHECK (i > 0)",
         "ALTER TABLE t DROP COLUMN i",
@@ -179,8 +177,10 @@ async fn a_rewrite_is_foreseen() {
         "CLUSTER t USING t_pkey",
     ];
     let database = Database::create().await;
-    let table = "CREATE TABLE t (id bigint PRIMARY KEY, v varchar(10), s text, i int, d numeric(10, 2))";
-    database.execute(&format!("{table}; INSERT INTO t VALUES (1, 'v', 's', 1, 1)")).await;
+    // A column of its own for each: what the plan changes is not what the catalog says.
+    let table = "CREATE TABLE t (id bigint PRIMARY KEY, i int, v1 varchar(10), v2 varchar(10), v3 varchar(10), s1 text, s2 text, \
+                 i1 int, i2 int, i3 int, d1 numeric(10, 2), d2 numeric(10, 2), d3 numeric(10, 2))";
+    database.execute(&format!("{table}; INSERT INTO t (id, i) VALUES (1, 1)")).await;
     let mut project = project().on(&database);
     for (index, statement) in statements.iter().enumerate() {
         project = project.write(&format!("migrations/{}_m.up.sql", index + 1), statement);

@@ -451,7 +451,7 @@ fn of_action(table: &str, action: &AlterTableAction) -> Locks {
 fn of_parameters(node: &SyntaxNode) -> LockMode {
     let words = node.text().to_string();
     let list = words.split_once('(').map_or("", |(_, list)| list);
-    let names = list.split(',').map(|entry| {
+    let mut names = list.split(',').map(|entry| {
         entry.trim_start().split(|c: char| !(c.is_alphanumeric() || c == '_')).next().unwrap_or_default().to_lowercase()
     });
     let is_mild = |name: String| {
@@ -460,7 +460,7 @@ fn of_parameters(node: &SyntaxNode) -> LockMode {
                 || (mild.ends_with("vacuum") && name.strip_prefix(mild).is_some_and(|rest| rest.starts_with('_')))
         })
     };
-    if names.map(is_mild).all(|mild| mild) { LockMode::ShareUpdateExclusive } else { LockMode::AccessExclusive }
+    if names.all(is_mild) { LockMode::ShareUpdateExclusive } else { LockMode::AccessExclusive }
 }
 
 fn of_comment(comment: &ast::CommentOn) -> Locks {

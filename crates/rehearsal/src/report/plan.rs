@@ -29,6 +29,9 @@ const STATEMENT_COLUMN: usize = 31;
 /// What is told of a statement stands this far from the left.
 const FACT_COLUMN: usize = 12;
 
+/// What opens a fact: look at this, good to know, not known.
+const MARKS: [char; 3] = ['!', '·', '?'];
+
 /// All that a plan has to say.
 #[derive(Serialize)]
 pub struct Report<'a> {
@@ -330,9 +333,9 @@ pub fn write_now_and_after(out: &mut impl Write, report: &Report<'_>, page: Page
     report.losses.iter().try_for_each(|Loss { what, amount }| writeln!(out, "    {what}: {amount}"))
 }
 
-/// A text from a column on, in as many lines as it needs; further lines stand behind a leading mark.
+/// A text from a column on, in as many lines as it needs; behind a mark, further lines stand under the text.
 fn paragraph(out: &mut impl Write, page: Page, column: usize, text: &str) -> io::Result<()> {
-    let hanging = if text.chars().nth(1) == Some(' ') { 2 } else { 0 };
+    let hanging = if MARKS.iter().any(|mark| text.starts_with(*mark)) { 2 } else { 0 };
     let clean = shortened(text, usize::MAX);
     for (index, line) in wrapped(&clean, page.width.saturating_sub(column + hanging)).iter().enumerate() {
         let column = if index == 0 { column } else { column + hanging };

@@ -137,10 +137,13 @@ async fn status_and_plan_in_words() {
         assert_snapshot!("plan", plan.stdout);
         assert_snapshot!("nothing_to_do", part.stdout);
     });
-    let statements: Vec<Value> = serde_json::from_str(&project.run("plan --json").await.stdout).expect("JSON");
+    let plan: Value = serde_json::from_str(&project.run("plan --json").await.stdout).expect("JSON");
+    let files = plan["files"].as_array().expect("files");
+    let statements: Vec<&Value> =
+        files.iter().flat_map(|file| file["statements"].as_array().expect("statements")).collect();
     let classes: Vec<&str> = statements.iter().filter_map(|statement| statement["class"].as_str()).collect();
     assert_eq!(classes[..3], ["batched", "transactional", "non-transactional"]);
-    assert_eq!(statements[0]["path"], "migrations/0003_backfill_onboarding_completed.up.sql");
+    assert_eq!(files[0]["path"], "migrations/0003_backfill_onboarding_completed.up.sql");
     assert_eq!(statements[0]["line"], 6);
 }
 

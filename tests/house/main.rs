@@ -245,6 +245,28 @@ fn applying_and_planning_know_no_step() {
 }
 
 #[test]
+fn analysis_only_looks() {
+    keeps_away_from(
+        "analysis",
+        &[
+            "apply",
+            "backup",
+            "check",
+            "config",
+            "context",
+            "postgres",
+            "providers",
+            "report",
+            "run",
+            "startup",
+            "steps",
+        ],
+        // What was read from a catalog is a value, and so are a digest and a server's version.
+        &["postgres::relations::Relation", "postgres::schema::hex", "postgres::version::Version"],
+    );
+}
+
+#[test]
 fn smoke_tests_know_no_step() {
     keeps_away_from(
         "smoke",

@@ -110,6 +110,20 @@ pub struct GoalArgs {
     pub expand: bool,
 }
 
+/// What a plan is about, and how it is shown.
+#[derive(Debug, Clone, Args)]
+pub struct PlanArgs {
+    /// What `rollback` would do instead; --to is then the newest version that stays
+    #[arg(long, conflicts_with_all = ["release", "expand"])]
+    pub rollback: bool,
+    /// How many versions would be undone
+    #[arg(long, value_name = "N", requires = "rollback", conflicts_with = "to")]
+    pub steps: Option<usize>,
+    /// A script for psql, with the history rows that would be written
+    #[arg(long, conflicts_with = "json")]
+    pub sql: bool,
+}
+
 /// What people answer before a target is changed.
 #[derive(Debug, Clone, Args)]
 pub struct AnswerArgs {
@@ -262,10 +276,12 @@ pub enum Command {
     },
     /// Show what is applied and what is pending; writes nothing
     Status,
-    /// Show what `migrate` would do, statement by statement; writes nothing
+    /// Show what `migrate` or `rollback` would do, statement by statement; writes nothing
     Plan {
         #[command(flatten)]
         goal: GoalArgs,
+        #[command(flatten)]
+        shown: PlanArgs,
     },
     /// The real sqlx-cli, linked in: `cargo xtask sqlx migrate info`
     #[command(disable_help_flag = true)]

@@ -6,6 +6,7 @@ mod commands;
 mod exit;
 mod goal;
 mod machine;
+mod outlook;
 mod questions;
 mod shell;
 mod smoke;

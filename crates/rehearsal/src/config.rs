@@ -7,6 +7,7 @@ use std::time::Duration;
 use regex::RegexSet;
 use serde::Deserialize;
 
+use crate::analysis::lint_rules::LintConfig;
 use crate::apply::{Limits, OwnLimits};
 use crate::hooks::hook::{self, Hook};
 use crate::occasion::Known;
@@ -65,6 +66,8 @@ pub struct Config {
     pub limits: Limits,
     /// What of an untidy history is accepted.
     pub history: Tolerance,
+    /// Which rules of the linter speak.
+    pub lint: LintConfig,
     /// sqlx's history table; `sqlx.toml` decides it, if there is one.
     #[serde(skip)]
     pub history_table: String,
@@ -93,6 +96,7 @@ impl Default for Config {
             records: RecordsConfig::default(),
             limits: Limits::default(),
             history: Tolerance::default(),
+            lint: LintConfig::default(),
             history_table: DEFAULT_TABLE.into(),
         }
     }
@@ -338,7 +342,8 @@ impl Config {
             let reason = at_line(&text, |lines| lines.questions.get(index), &reason);
             return Err(ConfigError::Malformed { path, reason });
         }
-        if let Some(reason) = config.app.complaint().or_else(|| config.limits_complaint()) {
+        let complaint = config.app.complaint().or_else(|| config.limits_complaint());
+        if let Some(reason) = complaint.or_else(|| config.lint.complaint()) {
             return Err(ConfigError::Malformed { path, reason });
         }
         if let Some(table) = sqlx_history_table(root)? {

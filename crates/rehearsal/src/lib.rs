@@ -19,6 +19,7 @@
 //! The library prints nothing and asks no terminal: the shell that embeds it does.
 
 pub mod add_only;
+pub mod analysis;
 pub mod apply;
 pub mod backup;
 pub mod batch_marker;
@@ -41,6 +42,7 @@ pub mod postgres;
 pub mod process;
 pub mod proof;
 pub mod providers;
+pub mod psql_script;
 pub mod questions;
 pub mod record;
 pub mod release;

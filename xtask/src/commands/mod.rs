@@ -53,7 +53,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
             rollback::run(shell.unsure(unsure), to, steps, &answers, &sandbox).await
         }
         Command::Status => status::run(&shell).await,
-        Command::Plan { goal } => plan::run(&shell, &goal).await,
+        Command::Plan { goal, shown } => plan::run(&shell, &goal, &shown).await,
         Command::Sqlx { arguments } => sqlx::run(&shell, arguments).await,
         Command::Test { provider, arguments } => test::run(provider, &arguments).await,
         Command::Bench { rows, only } => bench::run(shell, rows, only.as_deref()).await,

@@ -3,17 +3,17 @@
 use std::io::Write;
 
 use rehearsal::config::Config;
-use rehearsal::losses;
 use rehearsal::occasion::Act;
-use rehearsal::plan::{self, Back};
+use rehearsal::plan::{self, Back, Plan};
 use rehearsal::postgres::history::History;
-use rehearsal::report::status;
+use rehearsal::report::plan as report;
 use rehearsal::run::Command;
 use rehearsal::source::MigrationSet;
-use rehearsal::steps::counted::{self, Counted};
 use rehearsal::steps::lists;
+use rehearsal::target::Target;
 
 use crate::cli::{AnswerArgs, SandboxArgs};
+use crate::outlook;
 use crate::shell::Shell;
 use crate::surroundings::{self, Change};
 
@@ -26,22 +26,10 @@ pub async fn run(
 ) -> anyhow::Result<()> {
     let target = shell.target()?;
     let (workspace, history) = shell.workspace_and_history(&target, "rollback").await?;
-    let back = match (to, steps) {
-        (Some(version), _) => Back::To(version),
-        (None, Some(steps)) => Back::Steps(steps),
-        (None, None) => last_release(&shell.config, &workspace.migrations, &history),
-    };
+    let back = back(&shell.config, &workspace.migrations, &history, to, steps);
     let plan = plan::down(&workspace.migrations, &history, back).map_err(rehearsal::Error::from)?;
     if !plan.is_empty() && !shell.common.quiet {
-        let mut text = Vec::new();
-        status::write_plan(&mut text, &format!("to undo on {target}"), &plan)?;
-        let losses = losses::of(&plan);
-        let mut session = shell.connect(&target, "rollback").await?;
-        let counted = counted::count(&mut session, &losses, shell.config.limits.check_timeout).await?;
-        session.close().await;
-        let lines = counted.iter().map(|Counted { what, amount }| (what.as_str(), amount.as_str()));
-        status::write_losses(&mut text, lines)?;
-        std::io::stderr().write_all(&text)?;
+        show(&shell, &target, &plan, &workspace.migrations, &history).await?;
     }
     if !plan.is_empty() {
         shell.confirm("undo these migrations", &target)?;
@@ -76,6 +64,43 @@ pub async fn run(
     };
     let settings = shell.settings(Some(sandbox));
     shell.run(command, workspace, settings, Some(target), |_| {}).await
+}
+
+/// Where it ends.
+pub fn back(
+    config: &Config,
+    migrations: &MigrationSet,
+    history: &History,
+    to: Option<i64>,
+    steps: Option<usize>,
+) -> Back {
+    match (to, steps) {
+        (Some(version), _) => Back::To(version),
+        (None, Some(steps)) => Back::Steps(steps),
+        (None, None) => last_release(config, migrations, history),
+    }
+}
+
+/// Shows what is going to be undone, before anybody is asked.
+async fn show(
+    shell: &Shell,
+    target: &Target,
+    plan: &Plan,
+    migrations: &MigrationSet,
+    history: &History,
+) -> anyhow::Result<()> {
+    let mut session = shell.connect(target, "rollback").await?;
+    let foreseen = outlook::foresee(shell, &mut session, target, plan, migrations, history).await?;
+    session.close().await;
+    let change = Change { act: Act::Rollback, target: target.name(), plan, migrations, words: String::new() };
+    let found = foreseen.report(shell, &change);
+    let mut stderr = std::io::stderr();
+    let page = outlook::page(shell, &stderr);
+    let mut text = Vec::new();
+    report::write(&mut text, &found, page)?;
+    report::write_now_and_after(&mut text, &found, page)?;
+    stderr.write_all(&text)?;
+    Ok(())
 }
 
 /// Bare `rollback` never undoes more than the newest release that has begun; outside of any

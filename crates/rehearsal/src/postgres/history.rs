@@ -179,6 +179,16 @@ impl History {
     }
 }
 
+/// What sqlx's own code runs to create the table, for a script that does without it.
+#[must_use]
+pub fn definition(table: &str) -> String {
+    format!(
+        "CREATE TABLE IF NOT EXISTS {table} (\n    version BIGINT PRIMARY KEY,\n    description TEXT NOT NULL,\n    \
+         installed_on TIMESTAMPTZ NOT NULL DEFAULT now(),\n    success BOOLEAN NOT NULL,\n    checksum BYTEA NOT NULL,\n    \
+         execution_time BIGINT NOT NULL\n);"
+    )
+}
+
 /// Creates the table as sqlx creates it, by sqlx's own code.
 ///
 /// # Errors

@@ -24,6 +24,7 @@ pub mod pooler;
 pub mod programs;
 pub mod progress;
 pub mod query;
+pub mod relations;
 pub mod schema;
 pub mod sequences;
 pub mod session;

@@ -58,6 +58,25 @@ pub fn shortened(text: &str, most: usize) -> String {
     clean.take(most.saturating_sub(1)).chain(['…']).collect()
 }
 
+/// The words of a text in lines of at most so many characters; a word that is longer has a line of its own.
+#[must_use]
+pub fn wrapped(text: &str, width: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in text.split_whitespace() {
+        let Some(line) = lines.last_mut() else { break };
+        let length = line.chars().count();
+        if length == 0 {
+            line.push_str(word);
+        } else if length + 1 + word.chars().count() <= width {
+            line.push(' ');
+            line.push_str(word);
+        } else {
+            lines.push(word.to_owned());
+        }
+    }
+    lines
+}
+
 /// A path as short as it is seen from the current folder.
 #[must_use]
 pub fn path(path: &std::path::Path) -> String {
@@ -82,5 +101,6 @@ mod tests {
         assert_eq!([0, 999, 1_000, 1_234_567].map(count), ["0", "999", "1,000", "1,234,567"]);
         assert_eq!([12, 1_500, 12_340_000].map(bytes), ["12 B", "1.5 kB", "12.3 MB"]);
         assert_eq!(shortened("a\u{1b}[31mb", 20), "a [31mb");
+        assert_eq!(wrapped("one two three-and-more four", 7), ["one two", "three-and-more", "four"]);
     }
 }

@@ -4,5 +4,6 @@ pub mod file;
 pub mod format;
 pub mod json;
 pub mod markdown;
+pub mod plan;
 pub mod status;
 pub mod terminal;

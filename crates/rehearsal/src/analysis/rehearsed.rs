@@ -1,0 +1,122 @@
+//! What the last rehearsal that went well saw of a file: the same text, by the digest that sqlx records.
+
+use std::path::{Path, PathBuf};
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+
+use crate::event::{LockHeld, Outcome, StatementDone};
+use crate::plan::{Direction, PlannedFile};
+use crate::postgres::schema::hex;
+use crate::record::Record;
+use crate::source::MigrationSet;
+
+/// The command whose records are rehearsals.
+const REHEARSE: &str = "rehearse";
+
+/// The step that generates data; without it, a rehearsal is one of a copy.
+const BASELINE: &str = "baseline";
+
+/// A rehearsal of one file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Rehearsed {
+    /// Names the run.
+    pub run_id: String,
+    /// When it began.
+    pub at: DateTime<Utc>,
+    /// The target that it worked on a copy of; none when its data were generated.
+    pub copy_of: Option<String>,
+    /// How long the file's statements took together.
+    pub duration_ms: u64,
+    /// What each statement did, by its number in the file.
+    pub statements: Vec<Ran>,
+    /// The locks on tables that were there before, and that kept others from reading or writing.
+    pub locks: Vec<LockHeld>,
+    /// The tables whose rows were all written anew.
+    pub rewritten: Vec<String>,
+}
+
+/// What a statement did.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Ran {
+    /// Its number in the file, from 1.
+    pub number: usize,
+    /// How long it took.
+    pub duration_ms: u64,
+    /// Rows it touched.
+    pub rows: u64,
+}
+
+/// The rehearsals of a workspace that ended well, newest first.
+#[derive(Debug, Default)]
+pub struct Rehearsals {
+    records: Vec<Record>,
+}
+
+impl Rehearsals {
+    /// Reads the records below a folder. Those that cannot be read are passed over: they may be of a newer
+    /// version.
+    #[must_use]
+    pub fn read(folder: &Path) -> Self {
+        let Ok(entries) = std::fs::read_dir(folder) else { return Self::default() };
+        let of_a_rehearsal = |path: &PathBuf| {
+            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+            name.contains(&format!("-{REHEARSE}-")) && name.ends_with(".json")
+        };
+        let mut paths: Vec<PathBuf> =
+            entries.filter_map(|entry| Some(entry.ok()?.path())).filter(of_a_rehearsal).collect();
+        // Their names open with the time of the run.
+        paths.sort();
+        let records =
+            paths.iter().rev().filter_map(|path| serde_json::from_slice::<Record>(&std::fs::read(path).ok()?).ok());
+        let ended_well = |record: &Record| {
+            matches!(record.outcome, Some(Outcome::Done | Outcome::Warned)) && record.run.command == REHEARSE
+        };
+        Self { records: records.filter(ended_well).collect() }
+    }
+
+    /// The newest one of a file as it is now; one on a copy of the target before any other.
+    #[must_use]
+    pub fn of(&self, file: &PlannedFile, set: &MigrationSet, target: &str) -> Option<Rehearsed> {
+        let on_its_copy = self.records.iter().filter(|record| copy_of(record) == Some(target));
+        let elsewhere = self.records.iter().filter(|record| copy_of(record) != Some(target));
+        on_its_copy.chain(elsewhere).find_map(|record| of_record(record, file, set))
+    }
+}
+
+fn copy_of(record: &Record) -> Option<&str> {
+    let generated = record.run.steps.iter().any(|step| step.name == BASELINE);
+    // Behind the name stands where it is.
+    if generated { None } else { record.run.target.split_whitespace().next() }
+}
+
+fn of_record(record: &Record, file: &PlannedFile, set: &MigrationSet) -> Option<Rehearsed> {
+    let migration = set.get(file.version)?;
+    let known = record.run.migrations.iter().find(|digest| digest.version == file.version)?;
+    let same = match file.direction {
+        Direction::Up => known.up == hex(&migration.up.checksum),
+        Direction::Down => {
+            known.down.is_some() && known.down == migration.down.as_ref().map(|down| hex(&down.checksum))
+        }
+    };
+    let is_of_it = |done: &&StatementDone| done.version == file.version && done.direction == file.direction;
+    // A rehearsal goes there more than once; its first time is the one with all the rows to change.
+    let step = record.steps.iter().find(|step| step.statements.iter().any(|done| is_of_it(&done)))?;
+    let ran: Vec<Ran> = step
+        .statements
+        .iter()
+        .filter(is_of_it)
+        .map(|done| Ran { number: done.number, duration_ms: done.duration_ms, rows: done.rows })
+        .collect();
+    let locks: Vec<_> =
+        step.locks.iter().filter(|held| held.version == file.version && held.direction == file.direction).collect();
+    same.then(|| Rehearsed {
+        run_id: record.run.run_id.clone(),
+        at: record.started_at,
+        copy_of: copy_of(record).map(str::to_owned),
+        duration_ms: ran.iter().map(|ran| ran.duration_ms).sum(),
+        statements: ran,
+        locks: locks.iter().flat_map(|held| held.locks.clone()).collect(),
+        rewritten: locks.iter().flat_map(|held| held.rewritten.clone()).collect(),
+    })
+}

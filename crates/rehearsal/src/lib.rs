@@ -54,6 +54,7 @@ pub mod statement;
 pub mod steps;
 pub mod store;
 pub mod target;
+pub mod together;
 pub mod traffic;
 mod unsupported;
 

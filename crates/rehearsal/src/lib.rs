@@ -59,6 +59,7 @@ pub mod steps;
 pub mod store;
 pub mod target;
 pub mod tolerance;
+pub mod together;
 pub mod traffic;
 mod unsupported;
 

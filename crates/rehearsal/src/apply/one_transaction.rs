@@ -14,7 +14,8 @@ use crate::postgres::history::{self, Applied};
 use crate::postgres::notices::Heard;
 use crate::postgres::query::Stopped;
 use crate::postgres::session::Session;
-use crate::statement::{ClassLabel, Statement, Together};
+use crate::statement::{ClassLabel, Statement};
+use crate::together::Together;
 
 /// How much of a statement an event carries.
 const SUMMARY_CHARACTERS: usize = 120;

@@ -5,7 +5,8 @@ use std::ops::Range;
 use sqlx::postgres::{PgDatabaseError, PgErrorPosition};
 use squawk_lexer::{LiteralKind, TokenKind, tokenize};
 
-use crate::statement::{Parsed, Statement, Together};
+use crate::statement::{Parsed, Statement};
+use crate::together::Together;
 
 /// How much of a line is shown, in characters. Lines of generated files have no end.
 const SHOWN: usize = 100;

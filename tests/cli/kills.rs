@@ -509,7 +509,7 @@ async fn releases_on_the_way_back() {
     for (after, to) in RELEASES {
         let case = before(to, to).await;
         let case = Case { command: format!("rollback --to {after}"), ..case };
-        case.stopped_everywhere(BLOWS, 4).await;
+        case.stopped_everywhere(BLOWS, 3).await;
     }
 }
 

@@ -218,7 +218,14 @@ impl Walk<'_> {
         let begin = format!("{}; SET LOCAL statement_timeout = {}", tries.begin(), patience.as_millis());
         session.execute(&begin).await?;
         let watched = Watched::new(session, tries.lock_timeout());
-        let written = watched.during(&mut tries.blockers, self.write(session, after, upper)).await?;
+        let work = self.write(session, after, upper);
+        // To name who blocks takes a connection of its own. A batch takes about as long as it would wait
+        // for, so nearly each of them would pay for one: only what has been blocked is watched.
+        let written = if tries.failed() > 0 || applier.limits.lock_tries == 1 {
+            watched.during(&mut tries.blockers, work).await?
+        } else {
+            work.await?
+        };
         let Some((bound, rows)) = written else {
             session.execute("COMMIT").await?;
             return Ok(None);

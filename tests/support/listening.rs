@@ -9,6 +9,7 @@ use std::process::{Child, Command, Stdio};
 
 use rehearsal::postgres::programs;
 use rehearsal::target::{Host, Target};
+use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 use crate::certificates::Signed;
@@ -163,8 +164,10 @@ impl Listening {
 
 impl Drop for Listening {
     fn drop(&mut self) {
-        // Its children notice that it has gone, and go as well.
-        let _ = self.child.kill();
+        // An immediate shutdown: killed, it would leave its shared memory behind.
+        if let Some(pid) = Pid::from_raw(self.child.id().cast_signed()) {
+            let _ = kill_process(pid, Signal::QUIT);
+        }
         let _ = self.child.wait();
     }
 }

@@ -58,8 +58,8 @@ pub mod statement;
 pub mod steps;
 pub mod store;
 pub mod target;
-pub mod tolerance;
 pub mod together;
+pub mod tolerance;
 pub mod traffic;
 mod unsupported;
 

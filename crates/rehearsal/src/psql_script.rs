@@ -59,6 +59,8 @@ pub fn write(out: &mut impl Write, plan: &Plan, heading: &Heading<'_>, terms: &T
     }
     for file in plan.files() {
         writeln!(out)?;
+        let limits = file.script.limits.over(terms.limits);
+        let terms = &Terms { limits: &limits, ..*terms };
         let path = file.script.path.display();
         comment(out, &format!("{} {} {}: {path}", file.direction.as_str(), file.version, file.description))?;
         match file.script.mode {

@@ -24,11 +24,21 @@ pub struct Finding {
     pub help: Option<String>,
 }
 
+/// Larger files are rows of a table rather than changes of a schema, and a tree of them takes twenty times
+/// their size in memory.
+const MOST_BYTES: usize = 4 << 20;
+
+/// Whether the linter can say something about a file: the parser understands it, and it is not too large.
+#[must_use]
+pub fn is_for(file: &Parsed) -> bool {
+    file.unparsed.is_none() && file.text.len() <= MOST_BYTES
+}
+
 /// Looks at a file. `keeps_code_working`: the code of the release before has to go on working with what it
-/// makes. What the parser does not understand is not judged.
+/// makes. What is not [for it](is_for) is not judged.
 #[must_use]
 pub fn findings(file: &Parsed, config: &LintConfig, server: Version, keeps_code_working: bool) -> Vec<Finding> {
-    if file.unparsed.is_some() {
+    if !is_for(file) {
         return Vec::new();
     }
     let mut linter = Linter::from(config.rules(keeps_code_working));

@@ -19,6 +19,7 @@ use crate::postgres::relations::Relation;
 use crate::postgres::version::Version;
 use crate::source::MigrationSet;
 use crate::statement::{ClassLabel, Mode, Statement};
+use crate::together::Together;
 
 /// See the module.
 #[derive(Debug, Clone, Serialize)]
@@ -42,6 +43,10 @@ pub struct FileOutlook {
     pub mode: Mode,
     /// An earlier run stopped in it.
     pub resumes: bool,
+    /// Limits of its own, as its head says them; nothing where it has none.
+    pub limits: String,
+    /// The linter has looked at it.
+    pub linted: bool,
     /// The last rehearsal of it as it is now.
     pub rehearsed: Option<Rehearsed>,
     /// Its statements, in order.
@@ -55,6 +60,8 @@ pub struct StatementOutlook {
     pub number: usize,
     /// Its line in the file, from 1.
     pub line: usize,
+    /// How many are sent in one message: itself, and INSERTs behind it of which nothing else is told.
+    pub together: usize,
     /// How it is run.
     pub class: ClassLabel,
     /// Its text.
@@ -207,14 +214,16 @@ fn of_file(file: &PlannedFile, known: &Known<'_>, names: &mut Names) -> FileOutl
     let keeps_code_working = file.direction == Direction::Up && (known.keeps_code_working)(file.version);
     let mut findings = lint::findings(&file.script, known.lint, known.server, keeps_code_working);
     findings.retain(|finding| !is_about_its_own(file, finding));
-    let statements = file.script.statements.iter().enumerate().map(|(index, statement)| {
-        let next = file.script.statements.get(index + 1).map_or(usize::MAX, |next| next.offset);
+    let statements = file.script.together().filter_map(|Together { statements, .. }| {
+        let statement = statements.first()?;
+        let behind = statement.number - 1 + statements.len();
+        let next = file.script.statements.get(behind).map_or(usize::MAX, |next| next.offset);
         // What stands before the first one is about the file.
-        let from = if index == 0 { 0 } else { statement.offset };
+        let from = if statement.number == 1 { 0 } else { statement.offset };
         let of_it = findings.iter().filter(|finding| (from..next).contains(&finding.offset)).cloned().collect();
-        let outlook = of_statement(statement, of_it, known, names);
+        let outlook = StatementOutlook { together: statements.len(), ..of_statement(statement, of_it, known, names) };
         names.take_in(&statement.sql);
-        outlook
+        Some(outlook)
     });
     FileOutlook {
         version: file.version,
@@ -223,6 +232,8 @@ fn of_file(file: &PlannedFile, known: &Known<'_>, names: &mut Names) -> FileOutl
         path: file.script.path.display().to_string(),
         mode: file.script.mode,
         resumes: file.resumes,
+        limits: file.script.limits.to_string(),
+        linted: lint::is_for(&file.script),
         rehearsed: known.rehearsals.of(file, known.migrations, known.target),
         statements: statements.collect(),
     }
@@ -282,6 +293,7 @@ fn of_statement(statement: &Statement, findings: Vec<Finding>, known: &Known<'_>
     StatementOutlook {
         number: statement.number,
         line: statement.line,
+        together: 1,
         class: statement.class.label(),
         sql: statement.sql.clone(),
         locks: foreseen,

@@ -123,6 +123,10 @@ pub fn write(out: &mut impl Write, report: &Report<'_>, page: Page) -> io::Resul
         write_file(out, file, page)?;
     }
     write_findings(out, files, page)?;
+    let unlinted = files.iter().filter(|file| !file.linted).count() as u64;
+    if unlinted > 0 {
+        writeln!(out, "not looked at by the linter, too large or not understood: {}", plural(unlinted, "file"))?;
+    }
     write_around(out, report)?;
     writeln!(out, "{}", plural(files.len() as u64, "migration"))?;
     let unrehearsed = files.iter().filter(|file| file.rehearsed.is_none()).count() as u64;
@@ -140,6 +144,9 @@ fn write_file(out: &mut impl Write, file: &FileOutlook, page: Page) -> io::Resul
     let resumes = if file.resumes { ", goes on where it stopped" } else { "" };
     writeln!(out, "  {} {} {} — {mode}{resumes}", file.direction.as_str(), file.version, file.description)?;
     writeln!(out, "    {}", file.path)?;
+    if !file.limits.is_empty() {
+        paragraph(out, page, 4, &format!("limits of its own: {}", file.limits))?;
+    }
     // What an earlier statement of the transaction has locked stays locked.
     let mut told: Vec<(String, LockMode)> = Vec::new();
     for statement in &file.statements {
@@ -159,7 +166,12 @@ fn write_statement(
     told: &mut Vec<(String, LockMode)>,
 ) -> io::Result<()> {
     let room = page.width.saturating_sub(STATEMENT_COLUMN).max(STATEMENT_COLUMN);
-    let words = summary(&statement.sql, room);
+    let more = if statement.together > 1 {
+        format!(" and {} more", count(statement.together as u64 - 1))
+    } else {
+        String::new()
+    };
+    let words = format!("{}{more}", summary(&statement.sql, room.saturating_sub(more.len())));
     writeln!(out, "    {:>6}  {:<17}  {words}", format!(":{}", statement.line), statement.class)?;
     if page.verbose && (statement.sql.contains('\n') || words.ends_with('…')) {
         for line in statement.sql.lines() {

@@ -3,7 +3,6 @@
 use std::io::{self, Write};
 use std::path::PathBuf;
 
-
 use super::format::{plural, shortened};
 use crate::repair::Finding;
 use crate::standing::Line;

@@ -350,7 +350,8 @@ impl Config {
             config.history_table = table;
         }
         let logs = config.watch.logs.iter_mut();
-        for folder in logs.chain(&mut config.limits.pause_file).chain([
+        let of_targets = config.targets.values_mut().filter_map(|target| target.limits.pause_file.as_mut());
+        for folder in logs.chain(&mut config.limits.pause_file).chain(of_targets).chain([
             &mut config.migrations,
             &mut config.checks,
             &mut config.fixtures,

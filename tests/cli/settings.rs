@@ -73,9 +73,11 @@ async fn what_pg_dump_wrote_is_a_migration() {
         .migration("1_dump", &dump, "DROP TABLE public.made;\nDROP TABLE public.within;\n")
         .migration("2_after", "CREATE TABLE after (id int);", "DROP TABLE after;")
         .on(&database);
-    let note = "migrations/1_dump.up.sql:5: it sets statement_timeout, which is put back at once: the limits of the run hold; \
-                `-- rehearsal: lock_timeout=5s` (or statement_timeout) above the first statement sets the file's own limit";
-    project.run("plan").await.must_exit(0).must_say(note);
+    let note =
+        "migrations/1_dump.up.sql:5: it sets statement_timeout, which is put back at once: the limits of the run hold;";
+    let instead =
+        "`-- rehearsal: lock_timeout=5s` (or statement_timeout) above the first statement sets the file's own limit";
+    project.run("plan").await.must_exit(0).must_say(note).must_say(instead);
     project.run("migrate").await.must_exit(0);
     assert!(told(&database, "within").await.starts_with("1s | 1min | "), "{}", told(&database, "within").await);
     assert_eq!(database.value::<String>("SELECT to_regclass('public.after')::text").await, "after");

@@ -11,6 +11,7 @@ use rehearsal::event::Emitter;
 use rehearsal::postgres::tools::Tools;
 use rehearsal::providers::{self, Choice, Request, Sandbox};
 use rehearsal::target::{Host, Target};
+use rustix::process::{Pid, Signal, kill_process};
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, ConnectOptions, Executor};
 use tempfile::TempDir;
@@ -105,7 +106,10 @@ impl Pair {
 
 impl Drop for Pair {
     fn drop(&mut self) {
-        let _ = self.standby.kill();
+        // An immediate shutdown: killed, it would leave its shared memory behind.
+        if let Some(pid) = Pid::from_raw(self.standby.id().cast_signed()) {
+            let _ = kill_process(pid, Signal::QUIT);
+        }
         let _ = self.standby.wait();
     }
 }

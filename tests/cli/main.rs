@@ -15,6 +15,7 @@ mod hooks;
 mod identity;
 mod indexes;
 mod interrupt;
+mod journal;
 mod kills;
 mod large;
 mod limits;

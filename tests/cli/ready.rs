@@ -48,7 +48,7 @@ async fn a_journal_that_may_not_be_made() {
     project.run("migrate --to 1").await.must_exit(0);
     let ended = project.run("migrate").await;
     ended.must_exit(3);
-    let remedy = format!("CREATE SCHEMA rehearsal AUTHORIZATION \"{role}\"");
+    let remedy = format!("CREATE SCHEMA \"rehearsal\" AUTHORIZATION \"{role}\"");
     assert!(ended.error().0.contains("without which nobody could tell how far"), "{}", ended.text());
     assert!(ended.error().0.contains(&remedy), "{}", ended.text());
     assert_eq!(database.applied().await, ["1"]);

@@ -82,6 +82,7 @@ impl Shell {
             _ => return Err(TargetError::NoUrl { name: name.into(), variable }.into()),
         };
         let target = Target::on_machine(name, url.as_deref(), &libpq)?;
+        let target = target.keeping_journal(self.config.journal.clone());
         Ok(target.protected(settings.protected).pinned(settings.identity))
     }
 

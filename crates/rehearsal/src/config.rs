@@ -13,6 +13,7 @@ use crate::hooks::hook::{self, Hook};
 use crate::occasion::Known;
 use crate::postgres::history::DEFAULT_TABLE;
 use crate::postgres::identity::Identity;
+use crate::postgres::journal::JournalConfig;
 use crate::questions::question::{self, Question};
 use crate::release::{self, Release};
 use crate::smoke::app::AppConfig;
@@ -62,6 +63,8 @@ pub struct Config {
     pub backup: BackupConfig,
     /// Records of runs.
     pub records: RecordsConfig,
+    /// How far files that are not one transaction have come is kept there.
+    pub journal: JournalConfig,
     /// How long things may take.
     pub limits: Limits,
     /// What of an untidy history is accepted.
@@ -94,6 +97,7 @@ impl Default for Config {
             postgres: PostgresConfig::default(),
             backup: BackupConfig::default(),
             records: RecordsConfig::default(),
+            journal: JournalConfig::default(),
             limits: Limits::default(),
             history: Tolerance::default(),
             lint: LintConfig::default(),
@@ -343,6 +347,7 @@ impl Config {
             return Err(ConfigError::Malformed { path, reason });
         }
         let complaint = config.app.complaint().or_else(|| config.limits_complaint());
+        let complaint = complaint.or_else(|| config.journal.complaint());
         if let Some(reason) = complaint.or_else(|| config.lint.complaint()) {
             return Err(ConfigError::Malformed { path, reason });
         }

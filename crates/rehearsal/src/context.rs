@@ -115,6 +115,8 @@ pub struct Observation {
     pub invalid_indexes: Vec<String>,
     /// Where the sequences stood.
     pub sequences: Option<Sequences>,
+    /// The version in whose middle an earlier run had stopped.
+    pub unfinished: Option<i64>,
     /// When and where it was seen, if not in this run.
     pub origin: Option<String>,
 }
@@ -144,6 +146,8 @@ pub struct Context {
     pub cancel: CancellationToken,
     /// How the steps before went: the first failure, if there was one.
     pub so_far: Outcome,
+    /// How long steps took when the same was rehearsed, by their names.
+    pub planned: BTreeMap<String, u64>,
     /// What `audit` saw.
     pub before: Option<Observation>,
     /// The backup that was made last, and its folder.
@@ -183,6 +187,7 @@ impl Context {
             events,
             cancel,
             so_far: Outcome::Done,
+            planned: BTreeMap::new(),
             before: None,
             backup: None,
             direct: None,
@@ -312,7 +317,7 @@ impl Context {
             let sandbox =
                 providers::start(self.settings.provider, &request, &self.environment, &self.events, &self.cancel)
                     .await?;
-            self.sandbox = Some(sandbox);
+            self.sandbox = Some(sandbox.keeping_journal(self.workspace.config.journal.clone()));
         }
         self.sandbox.as_ref().ok_or_else(|| providers::SandboxError::None { reasons: Vec::new() }.into())
     }

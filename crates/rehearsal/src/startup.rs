@@ -110,6 +110,7 @@ impl std::fmt::Display for RefusedFile {
 /// Brings the database to the state that the embedded migrations describe, by the policy. When
 /// several replicas start at once, one applies and the others wait for it. A file that the policy refuses
 /// is no error: what was applied before it stays, and the caller decides whether it can do without the rest.
+/// Its journal is in the schema that [`crate::postgres::journal::JournalConfig`] has by default.
 ///
 /// # Errors
 /// When the URL cannot be used, the database cannot be reached, files and history disagree, or a

@@ -10,6 +10,7 @@ use sqlx::postgres::{PgConnectOptions, PgSslMode};
 
 use crate::postgres::conninfo::{self, Pairs};
 use crate::postgres::identity::Identity;
+use crate::postgres::journal::JournalConfig;
 use crate::postgres::libpq::Libpq;
 use crate::postgres::parameters::{self, Parameter};
 use crate::postgres::passfile::{self, Passfile, Wanted};
@@ -123,6 +124,8 @@ pub struct Target {
     protected: bool,
     /// What it must be, wherever it is.
     identity: Option<Identity>,
+    /// Where our own tables are.
+    journal: Arc<JournalConfig>,
     /// Nothing of the environment is to be added: it was read already, or is not meant for it.
     complete: bool,
     /// A password file that was left alone, as others may read it.
@@ -334,6 +337,7 @@ impl Target {
             settings,
             protected: false,
             identity: None,
+            journal: Arc::default(),
             complete: libpq.is_some(),
             passfile_left_alone,
             connect_timeout,
@@ -354,6 +358,7 @@ impl Target {
             settings: Vec::new(),
             protected: false,
             identity: None,
+            journal: Arc::default(),
             complete: true,
             passfile_left_alone: None,
             connect_timeout: CONNECT_TIMEOUT,
@@ -384,6 +389,19 @@ impl Target {
     #[must_use]
     pub fn has_several_places(&self) -> bool {
         self.places.len() > 1
+    }
+
+    /// Says where our own tables are.
+    #[must_use]
+    pub fn keeping_journal(mut self, journal: JournalConfig) -> Self {
+        self.journal = Arc::new(journal);
+        self
+    }
+
+    /// Where our own tables are.
+    #[must_use]
+    pub fn journal(&self) -> &JournalConfig {
+        &self.journal
     }
 
     /// What it is pinned to.

@@ -64,7 +64,14 @@ impl Applier<'_> {
         }
         history::ensure_table(self.session, self.history_table).await?;
         if plan.files().iter().any(|file| file.script.mode == Mode::Stepwise) {
-            journal::ensure(self.session).await?;
+            let kept = journal::ensure(self.session).await?;
+            if !kept {
+                let schema = &self.session.target().journal().schema;
+                self.events.warn(format!(
+                    "no journal can be kept in schema {schema}: what stops this run in a file that is not one transaction \
+                     has to be mended by hand, because nothing tells how far it came"
+                ));
+            }
         }
         for file in plan.files() {
             let limits = file.script.limits.over(self.limits);

@@ -10,7 +10,6 @@ use sqlx::Row;
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::identifier::{qualified, quote};
-use super::journal;
 use super::query::Stopped;
 use super::session::Session;
 use crate::error::Result;
@@ -76,7 +75,8 @@ pub(crate) const BEGIN: &str = "\
 /// # Errors
 /// The server's.
 pub async fn tables(session: &mut Session, history_table: &str) -> Result<Columns> {
-    list(session, Some(journal::SCHEMA), Some(history_table)).await
+    let ours = session.target().journal().schema.clone();
+    list(session, Some(&ours), Some(history_table)).await
 }
 
 /// All tables that a dump holds, ours and sqlx's included.

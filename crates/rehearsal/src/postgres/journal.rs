@@ -1,39 +1,76 @@
 //! What a file that is not one transaction has done so far.
 //!
-//! Schema `rehearsal` in the target, made when the first such file runs. A row per statement: its
+//! A table in a schema of our own in the target, made when the first such file runs. A row per statement: its
 //! intent is written before, its completion after; a batch writes its checkpoint in its own
 //! transaction. So whatever stops a run, the next one knows where it stood.
 
 use std::collections::BTreeMap;
 
-use sqlx::Row;
+use serde::Deserialize;
+use sqlx::{AssertSqlSafe, Row};
 
+use super::identifier::{literal, qualified, quote};
 use super::query::Stopped;
 use super::session::Session;
 use crate::error::Result;
 use crate::plan::Direction;
 
-/// The schema of our own tables. Comparisons of schema and data leave it out.
-pub const SCHEMA: &str = "rehearsal";
+/// The schema of our own tables, where nothing else is asked for.
+const DEFAULT_SCHEMA: &str = "rehearsal";
+
+/// `[journal]`
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct JournalConfig {
+    /// The schema of our own tables. Comparisons of schema and data leave it out.
+    pub schema: String,
+    /// Where the role may not make it, files that are not one transaction are refused.
+    pub required: bool,
+}
+
+impl Default for JournalConfig {
+    fn default() -> Self {
+        Self { schema: DEFAULT_SCHEMA.into(), required: true }
+    }
+}
+
+impl JournalConfig {
+    /// What cannot be meant, as a phrase that begins with the field.
+    pub(crate) fn complaint(&self) -> Option<String> {
+        // PostgreSQL cuts longer names, and keeps those that begin with pg_ for itself.
+        let usable = (1..=63).contains(&self.schema.len()) && !self.schema.starts_with("pg_");
+        let usable = usable && !["public", "information_schema"].contains(&self.schema.as_str());
+        (!usable).then(|| format!("journal.schema must be the name of a schema of its own, not `{}`", self.schema))
+    }
+
+    /// A table of ours, as SQL writes it.
+    pub(super) fn table(&self, name: &str) -> String {
+        qualified(&self.schema, name)
+    }
+}
+
+/// The table's name in that schema.
+pub(super) const TABLE: &str = "journal";
 
 /// Version of the tables; it goes up when they change. The table's comment tells it, which one query
 /// reads together with whether there is a table at all, and which a dump carries along.
 const FORMAT: usize = 1;
 
 /// What brings a journal of each earlier format to the next one.
-const UPGRADES: [&str; FORMAT] = [
-    // Before formats were counted there were fewer states.
-    "ALTER TABLE rehearsal.journal DROP CONSTRAINT IF EXISTS journal_state_check, \
-         ADD CONSTRAINT journal_state_check CHECK (state IN ('waiting', 'started', 'done')); \
-     COMMENT ON TABLE rehearsal.journal IS 'format 1'",
-];
+fn upgrades(table: &str) -> [String; FORMAT] {
+    [
+        // Before formats were counted there were fewer states.
+        format!(
+            "ALTER TABLE {table} DROP CONSTRAINT IF EXISTS journal_state_check, \
+                 ADD CONSTRAINT journal_state_check CHECK (state IN ('waiting', 'started', 'done')); \
+             COMMENT ON TABLE {table} IS 'format 1'"
+        ),
+    ]
+}
 
-const CREATE_SCHEMA: &str = "\
-CREATE SCHEMA rehearsal;
-COMMENT ON SCHEMA rehearsal IS 'How far migrations that are not one transaction have come; kept by rehearsal';";
-
-const CREATE: &str = "\
-CREATE TABLE IF NOT EXISTS rehearsal.journal (
+fn create(table: &str) -> String {
+    format!(
+        "CREATE TABLE IF NOT EXISTS {table} (
     version bigint NOT NULL,
     direction text NOT NULL CHECK (direction IN ('up', 'down')),
     statement integer NOT NULL,
@@ -47,7 +84,9 @@ CREATE TABLE IF NOT EXISTS rehearsal.journal (
     finished_at timestamptz,
     PRIMARY KEY (version, direction, statement)
 );
-COMMENT ON TABLE rehearsal.journal IS 'format 1';";
+COMMENT ON TABLE {table} IS 'format 1';"
+    )
+}
 
 /// The journal cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -101,32 +140,47 @@ pub struct Place {
     pub statement: i32,
 }
 
-/// Creates the tables if they are not there, and brings those of earlier versions up to date.
+/// Creates the tables if they are not there, and brings those of earlier versions up to date. Whether there is
+/// a journal from here on: the session does without one that may not be made, where none is required.
 ///
 /// # Errors
 /// When the role may not create a schema in this database, or [`JournalError`].
-pub async fn ensure(session: &mut Session) -> Result<()> {
+pub async fn ensure(session: &mut Session) -> Result<bool> {
+    let config = session.target().journal().clone();
+    let table = config.table(TABLE);
+    let doing = |what: &str| Stopped::doing(format!("{what} (schema {})", config.schema));
     match format(session).await? {
+        None if !config.required && !can_be_kept(session).await? => {
+            session.do_without_journal();
+            return Ok(false);
+        }
         None => {
-            let sql = format!("{}{CREATE}", schema_to_create(session).await?);
-            session.execute(&sql).await.map_err(Stopped::doing("create the journal (schema rehearsal)"))?
+            let sql = format!("{}{}", schema_to_create(session).await?, create(&table));
+            session.execute(&sql).await.map_err(doing("create the journal"))?
         }
         Some(found) if found < FORMAT => {
             // All of them in one message, which is one transaction.
-            let upgrades = UPGRADES[found..].join("; ");
-            session.execute(&upgrades).await.map_err(Stopped::doing("bring the journal up to date"))?
+            let upgrades = upgrades(&table)[found..].join("; ");
+            session.execute(&upgrades).await.map_err(doing("bring the journal up to date"))?
         }
-        Some(_) => return Ok(()),
+        Some(_) => return Ok(true),
     };
-    Ok(())
+    Ok(true)
 }
 
 /// What makes our schema; empty where it is there. Whoever has it made by somebody else need not have the
 /// right to make schemas, which `IF NOT EXISTS` asks for all the same.
-pub(super) async fn schema_to_create(session: &mut Session) -> Result<&'static str> {
-    let query = sqlx::query("SELECT to_regnamespace($1) IS NOT NULL").bind(SCHEMA);
+pub(super) async fn schema_to_create(session: &mut Session) -> Result<String> {
+    let schema = quote(&session.target().journal().schema);
+    let query = sqlx::query("SELECT to_regnamespace($1) IS NOT NULL").bind(schema.clone());
     let rows = session.fetch_bound(query).await.map_err(Stopped::doing("look for our schema"))?;
-    Ok(if rows.first().is_some_and(|row| row.get(0)) { "" } else { CREATE_SCHEMA })
+    if rows.first().is_some_and(|row| row.get(0)) {
+        return Ok(String::new());
+    }
+    Ok(format!(
+        "CREATE SCHEMA {schema}; COMMENT ON SCHEMA {schema} IS \
+         'How far migrations that are not one transaction have come; kept by rehearsal'; "
+    ))
 }
 
 /// Whether there is a journal, or the role may make one.
@@ -134,12 +188,14 @@ pub(super) async fn schema_to_create(session: &mut Session) -> Result<&'static s
 /// # Errors
 /// The server's.
 pub async fn can_be_kept(session: &mut Session) -> Result<bool> {
+    let config = session.target().journal();
     let query = sqlx::query(
-        "SELECT to_regclass(quote_ident($1) || '.journal') IS NOT NULL OR \
-                coalesce(has_schema_privilege(to_regnamespace($1)::oid, 'CREATE'), \
+        "SELECT to_regclass($1) IS NOT NULL OR \
+                coalesce(has_schema_privilege(to_regnamespace($2)::oid, 'CREATE'), \
                          has_database_privilege(current_database(), 'CREATE'))",
     )
-    .bind(SCHEMA);
+    .bind(config.table(TABLE))
+    .bind(quote(&config.schema));
     let rows = session.fetch_bound(query).await.map_err(Stopped::doing("see whether a journal can be kept"))?;
     Ok(rows.first().is_some_and(|row| row.get(0)))
 }
@@ -153,8 +209,9 @@ pub async fn exists(session: &mut Session) -> Result<bool> {
 }
 
 async fn format(session: &mut Session) -> Result<Option<usize>> {
-    let query = "SELECT oid, obj_description(oid, 'pg_class') FROM to_regclass('rehearsal.journal') AS oid";
-    let rows = session.fetch_text(query, 1).await.map_err(Stopped::doing("look for the journal"))?;
+    let table = literal(&session.target().journal().table(TABLE));
+    let query = format!("SELECT oid, obj_description(oid, 'pg_class') FROM to_regclass({table}) AS oid");
+    let rows = session.fetch_text(&query, 1).await.map_err(Stopped::doing("look for the journal"))?;
     let Some([Some(_), comment]) = rows.rows.first().map(Vec::as_slice) else { return Ok(None) };
     let number = comment.as_deref().and_then(|comment| comment.strip_prefix("format "));
     let found = number.and_then(|number| number.parse().ok()).unwrap_or(0);
@@ -179,11 +236,12 @@ pub async fn unfinished(session: &mut Session, version: i64) -> Result<Option<Un
     if !exists(session).await? {
         return Ok(None);
     }
-    let query = sqlx::query(
-        "SELECT direction, statement, digest, state = 'done' OR checkpoint IS NOT NULL FROM rehearsal.journal \
+    let sql = format!(
+        "SELECT direction, statement, digest, state = 'done' OR checkpoint IS NOT NULL FROM {} \
          WHERE version = $1 ORDER BY started_at, statement",
-    )
-    .bind(version);
+        session.target().journal().table(TABLE)
+    );
+    let query = sqlx::query(AssertSqlSafe(sql)).bind(version);
     let rows = session.fetch_bound(query).await.map_err(Stopped::doing("read the journal"))?;
     // A file's first statement in one direction makes the journal forget the other one.
     let Some(last) = rows.last() else { return Ok(None) };
@@ -205,11 +263,9 @@ pub async fn done(
     version: i64,
     direction: Direction,
 ) -> Result<BTreeMap<usize, String>, Stopped> {
-    let query = sqlx::query(
-        "SELECT statement, digest FROM rehearsal.journal WHERE version = $1 AND direction = $2 AND state = 'done'",
-    )
-    .bind(version)
-    .bind(direction.as_str());
+    let Some(table) = session.journal() else { return Ok(BTreeMap::new()) };
+    let sql = format!("SELECT statement, digest FROM {table} WHERE version = $1 AND direction = $2 AND state = 'done'");
+    let query = sqlx::query(AssertSqlSafe(sql)).bind(version).bind(direction.as_str());
     let rows = session.fetch_bound(query).await?;
     Ok(rows.iter().map(|row| (usize::try_from(row.get::<i32, _>(0)).unwrap_or_default(), row.get(1))).collect())
 }
@@ -219,7 +275,8 @@ pub async fn done(
 /// # Errors
 /// The server's.
 pub async fn forget(session: &mut Session, version: i64) -> Result<(), Stopped> {
-    let query = sqlx::query("DELETE FROM rehearsal.journal WHERE version = $1").bind(version);
+    let Some(table) = session.journal() else { return Ok(()) };
+    let query = sqlx::query(AssertSqlSafe(format!("DELETE FROM {table} WHERE version = $1"))).bind(version);
     session.execute_bound(query).await.map(drop)
 }
 
@@ -229,10 +286,11 @@ impl Place {
     /// # Errors
     /// The server's.
     pub async fn read(&self, session: &mut Session) -> Result<Option<Entry>, Stopped> {
-        let query = sqlx::query(
-            "SELECT state, digest, rows_affected, checkpoint, upper_bound FROM rehearsal.journal \
-             WHERE version = $1 AND direction = $2 AND statement = $3",
-        )
+        let Some(table) = session.journal() else { return Ok(None) };
+        let query = sqlx::query(AssertSqlSafe(format!(
+            "SELECT state, digest, rows_affected, checkpoint, upper_bound FROM {table} \
+             WHERE version = $1 AND direction = $2 AND statement = $3"
+        )))
         .bind(self.version)
         .bind(self.direction.as_str())
         .bind(self.statement);
@@ -261,15 +319,16 @@ impl Place {
         run_id: &str,
         upper_bound: Option<&str>,
     ) -> Result<(), Stopped> {
-        let query = sqlx::query(
-            "INSERT INTO rehearsal.journal (version, direction, statement, digest, run_id, state, upper_bound) \
+        let Some(table) = session.journal() else { return Ok(()) };
+        let query = sqlx::query(AssertSqlSafe(format!(
+            "INSERT INTO {table} (version, direction, statement, digest, run_id, state, upper_bound) \
              VALUES ($1, $2, $3, $4, $5, 'started', $6) \
              ON CONFLICT (version, direction, statement) DO UPDATE SET run_id = excluded.run_id, state = 'started', \
                digest = excluded.digest, \
                upper_bound = CASE WHEN journal.digest = excluded.digest THEN journal.upper_bound ELSE excluded.upper_bound END, \
                checkpoint = CASE WHEN journal.digest = excluded.digest THEN journal.checkpoint END, \
-               rows_affected = CASE WHEN journal.digest = excluded.digest THEN journal.rows_affected ELSE 0 END",
-        )
+               rows_affected = CASE WHEN journal.digest = excluded.digest THEN journal.rows_affected ELSE 0 END"
+        )))
         .bind(self.version)
         .bind(self.direction.as_str())
         .bind(self.statement)
@@ -286,9 +345,10 @@ impl Place {
     /// The server's.
     pub async fn wait(&self, session: &mut Session, digest: &str, run_id: &str) -> Result<(), Stopped> {
         self.start(session, digest, run_id, None).await?;
-        let query = sqlx::query(
-            "UPDATE rehearsal.journal SET state = 'waiting' WHERE version = $1 AND direction = $2 AND statement = $3",
-        )
+        let Some(table) = session.journal() else { return Ok(()) };
+        let query = sqlx::query(AssertSqlSafe(format!(
+            "UPDATE {table} SET state = 'waiting' WHERE version = $1 AND direction = $2 AND statement = $3"
+        )))
         .bind(self.version)
         .bind(self.direction.as_str())
         .bind(self.statement);
@@ -306,10 +366,11 @@ impl Place {
         rows: u64,
         upper_bound: &str,
     ) -> Result<(), Stopped> {
-        let query = sqlx::query(
-            "UPDATE rehearsal.journal SET checkpoint = $4, rows_affected = $5, upper_bound = $6 \
-             WHERE version = $1 AND direction = $2 AND statement = $3",
-        )
+        let Some(table) = session.journal() else { return Ok(()) };
+        let query = sqlx::query(AssertSqlSafe(format!(
+            "UPDATE {table} SET checkpoint = $4, rows_affected = $5, upper_bound = $6 \
+             WHERE version = $1 AND direction = $2 AND statement = $3"
+        )))
         .bind(self.version)
         .bind(self.direction.as_str())
         .bind(self.statement)
@@ -324,10 +385,11 @@ impl Place {
     /// # Errors
     /// The server's.
     pub async fn finish(&self, session: &mut Session, rows: u64) -> Result<(), Stopped> {
-        let query = sqlx::query(
-            "UPDATE rehearsal.journal SET state = 'done', rows_affected = $4, finished_at = clock_timestamp() \
-             WHERE version = $1 AND direction = $2 AND statement = $3",
-        )
+        let Some(table) = session.journal() else { return Ok(()) };
+        let query = sqlx::query(AssertSqlSafe(format!(
+            "UPDATE {table} SET state = 'done', rows_affected = $4, finished_at = clock_timestamp() \
+             WHERE version = $1 AND direction = $2 AND statement = $3"
+        )))
         .bind(self.version)
         .bind(self.direction.as_str())
         .bind(self.statement)

@@ -1,13 +1,20 @@
 //! Why a history row was written by hand: kept in the target, where whoever wonders about it looks.
 
+use sqlx::AssertSqlSafe;
+
+use super::identifier::literal;
 use super::journal;
 use super::query::Stopped;
 use super::session::Session;
 use crate::error::Result;
 
-/// Beside the journal, and apart from its format: versions of this tool that do not know it do no harm.
-const CREATE: &str = "\
-CREATE TABLE IF NOT EXISTS rehearsal.overrides (
+/// The table's name, beside the journal.
+const TABLE: &str = "overrides";
+
+/// Apart from the journal's format: versions of this tool that do not know it do no harm.
+fn create(table: &str) -> String {
+    format!(
+        "CREATE TABLE IF NOT EXISTS {table} (
     at timestamptz NOT NULL DEFAULT clock_timestamp(),
     version bigint NOT NULL,
     command text NOT NULL,
@@ -15,20 +22,25 @@ CREATE TABLE IF NOT EXISTS rehearsal.overrides (
     run_id text NOT NULL,
     role text NOT NULL DEFAULT session_user
 );
-COMMENT ON TABLE rehearsal.overrides IS 'History rows that were written without running their migrations, and why; kept by rehearsal';";
+COMMENT ON TABLE {table} IS 'History rows that were written without running their migrations, and why; kept by rehearsal';"
+    )
+}
 
 /// Makes the table where it is missing. Nothing is said of what is there already.
 ///
 /// # Errors
 /// When the role may not create a schema in this database.
 pub async fn ensure(session: &mut Session) -> Result<()> {
-    let exists = "SELECT to_regclass('rehearsal.overrides') IS NOT NULL";
-    let rows = session.fetch_text(exists, 1).await.map_err(Stopped::doing("look for the reasons kept before"))?;
+    let config = session.target().journal().clone();
+    let table = config.table(TABLE);
+    let exists = format!("SELECT to_regclass({}) IS NOT NULL", literal(&table));
+    let rows = session.fetch_text(&exists, 1).await.map_err(Stopped::doing("look for the reasons kept before"))?;
     if rows.rows.first().is_some_and(|row| row[0].as_deref() == Some("t")) {
         return Ok(());
     }
-    let sql = format!("{}{CREATE}", journal::schema_to_create(session).await?);
-    session.execute(&sql).await.map(drop).map_err(Stopped::doing("make a table for the reason (schema rehearsal)"))
+    let sql = format!("{}{}", journal::schema_to_create(session).await?, create(&table));
+    let doing = Stopped::doing(format!("make a table for the reason (schema {})", config.schema));
+    session.execute(&sql).await.map(drop).map_err(doing)
 }
 
 /// Keeps a reason. Called inside of the transaction that it is the reason for.
@@ -42,7 +54,8 @@ pub async fn keep(
     reason: &str,
     run_id: &str,
 ) -> Result<(), Stopped> {
-    let query =
-        sqlx::query("INSERT INTO rehearsal.overrides (version, command, reason, run_id) VALUES ($1, $2, $3, $4)");
+    let table = session.target().journal().table(TABLE);
+    let sql = format!("INSERT INTO {table} (version, command, reason, run_id) VALUES ($1, $2, $3, $4)");
+    let query = sqlx::query(AssertSqlSafe(sql));
     session.execute_bound(query.bind(version).bind(command).bind(reason).bind(run_id)).await.map(drop)
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use sha2::{Digest, Sha256};
 use tokio_util::sync::CancellationToken;
 
-use super::journal;
+use super::identifier::quote;
 use super::tools::{Invocation, Tools};
 use crate::error::Result;
 use crate::target::Target;
@@ -48,7 +48,7 @@ impl Schema {
         let mut arguments = vec![
             "--schema-only".to_owned(),
             "--no-password".into(),
-            format!("--exclude-schema={}", journal::SCHEMA),
+            format!("--exclude-schema={}", quote(&target.journal().schema)),
             format!("--exclude-table={history_table}"),
             "--lock-wait-timeout=10s".into(),
         ];

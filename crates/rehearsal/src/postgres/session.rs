@@ -17,6 +17,7 @@ use sqlx::{
 use tokio_util::sync::CancellationToken;
 
 use super::connect::ConnectError;
+use super::journal;
 use super::notices::{Ears, Heard};
 use super::query::Stopped;
 use super::version::Version;
@@ -42,6 +43,8 @@ pub struct Session {
     version: Version,
     in_recovery: bool,
     reading: bool,
+    /// There is no journal, and there need not be one.
+    without_journal: bool,
     ears: Option<Ears>,
 }
 
@@ -121,6 +124,7 @@ impl Session {
             version: Version::from_number(text(1).parse().unwrap_or_default()),
             in_recovery,
             reading: false,
+            without_journal: false,
             ears: None,
         };
         if let Some(identity) = target.identity() {
@@ -210,6 +214,16 @@ impl Session {
         let ended = self.execute("ROLLBACK").await.map(drop);
         self.reading = false;
         ended
+    }
+
+    /// Goes on without a journal: what would be written to it is not.
+    pub(super) fn do_without_journal(&mut self) {
+        self.without_journal = true;
+    }
+
+    /// The journal's table as SQL writes it, unless there is to be none.
+    pub(super) fn journal(&self) -> Option<String> {
+        (!self.without_journal).then(|| self.target().journal().table(journal::TABLE))
     }
 
     /// Its backend's pid.

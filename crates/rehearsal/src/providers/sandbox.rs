@@ -6,6 +6,7 @@ use tokio_util::sync::CancellationToken;
 use crate::error::Result;
 use crate::postgres::catalog::{self, Role, Surroundings};
 use crate::postgres::identifier::{literal, quote};
+use crate::postgres::journal::JournalConfig;
 use crate::postgres::query::Stopped;
 use crate::postgres::session::Session;
 use crate::postgres::settings;
@@ -54,6 +55,13 @@ impl Sandbox {
     #[must_use]
     pub fn new(provider: &'static str, server: Target, version: Version, tools: Tools, guard: Box<dyn Guard>) -> Self {
         Self { provider, server, version, tools, guard: Some(guard) }
+    }
+
+    /// Says where our own tables are in its databases.
+    #[must_use]
+    pub fn keeping_journal(mut self, journal: JournalConfig) -> Self {
+        self.server = self.server.keeping_journal(journal);
+        self
     }
 
     /// Which provider it came from.

@@ -29,6 +29,11 @@ impl Step for AsBefore {
         let Some(before) = &cx.before else {
             return Ok(StepReport::skipped("nobody has looked at it before"));
         };
+        if let Some(version) = before.unfinished {
+            return Ok(StepReport::warned(format!(
+                "an earlier run had stopped in version {version}: what there was before that nobody has seen"
+            )));
+        }
         let mut session = cx.connect("as-before").await?;
         let now = observe::read(cx, &mut session).await?;
         session.close().await;

@@ -27,6 +27,7 @@ impl Step for Audit {
         let mut session = cx.connect("audit").await?;
         let history = History::read(&mut session, &cx.workspace.config.history_table).await?;
         let mut observation = observe::read(cx, &mut session).await?;
+        observation.unfinished = history.unfinished().map(|applied| applied.version);
         let timeout = cx.workspace.config.limits.check_timeout;
         let mut failed = 0u64;
         for check in &cx.workspace.checks {

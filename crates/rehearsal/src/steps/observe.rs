@@ -4,7 +4,7 @@ use crate::context::{Context, Observation};
 use crate::error::Result;
 use crate::postgres::schema::Schema;
 use crate::postgres::session::Session;
-use crate::postgres::{catalog, contents, journal, sequences};
+use crate::postgres::{catalog, contents, sequences};
 
 /// Reads the schema; and what the tables hold, when nobody else writes meanwhile.
 pub(super) async fn read(cx: &Context, session: &mut Session) -> Result<Observation> {
@@ -19,7 +19,8 @@ pub(super) async fn read(cx: &Context, session: &mut Session) -> Result<Observat
         observation.schema = Some(Schema::read(&tools, session.target(), table, &cx.cancel).await?);
         observation.columns = contents::tables(session, table).await?;
         observation.contents = Some(contents::read_all(session, &observation.columns).await?);
-        observation.sequences = Some(sequences::read(session, Some(journal::SCHEMA)).await?);
+        let ours = session.target().journal().schema.clone();
+        observation.sequences = Some(sequences::read(session, Some(&ours)).await?);
         reader.close().await;
     }
     Ok(observation)

@@ -9,6 +9,7 @@ use crate::error::Result;
 use crate::plan::{self, Refusal};
 use crate::postgres::history::History;
 use crate::postgres::identifier::quote;
+use crate::postgres::journal::JournalConfig;
 use crate::postgres::query::Stopped;
 use crate::postgres::{activity, catalog, journal};
 use crate::report::format::{bytes, plural};
@@ -68,13 +69,15 @@ impl Step for Preflight {
         }
         let journalled = plan.files().iter().any(|file| file.script.mode == Mode::Stepwise);
         if journalled && !journal::can_be_kept(&mut session).await? {
-            not_ready.push(format!(
+            let JournalConfig { schema, required } = &cx.workspace.config.journal;
+            let missing = format!(
                 "the role {role} may not create the schema {schema} for the journal, without which nobody could tell how far \
-                 a file that is not one transaction has come; whoever may can run CREATE SCHEMA {schema} AUTHORIZATION {owner}",
+                 a file that is not one transaction has come; whoever may can run CREATE SCHEMA {} AUTHORIZATION {}",
+                quote(schema),
+                quote(&overview.role),
                 role = overview.role,
-                schema = journal::SCHEMA,
-                owner = quote(&overview.role),
-            ));
+            );
+            if *required { &mut not_ready } else { &mut worth_a_look }.push(missing);
         }
         let table = &cx.workspace.config.history_table;
         if !plan.files().is_empty() && !catalog::may_write(&mut session, table).await? {

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use rehearsal_tests::{Database, Project, docker, words};
+use rehearsal_tests::{Database, Ended, Project, docker, words};
 use serde_json::Value;
 use sqlx::{Connection, Executor, Row};
 use tokio::process::Command;
@@ -299,4 +299,33 @@ async fn the_script_says_what_it_is() {
     insta::with_settings!({filters => filters}, {
         insta::assert_snapshot!("script", script.must_exit(0).stdout);
     });
+}
+
+#[tokio::test]
+async fn a_run_is_told_beside_its_rehearsal() {
+    let database = Database::create().await;
+    let project = project().items(500).on(&database);
+    let planned = |ended: &Ended, step: &str| {
+        let record = ended.record();
+        let steps = record["run"]["steps"].as_array().expect("steps").clone();
+        steps.into_iter().find(|one| one["name"] == step).expect("the step")["planned_ms"].as_u64()
+    };
+    let ended = project.run("migrate --to 1").await;
+    ended.must_exit(0);
+    assert_eq!((planned(&ended, "migrate"), ended.text().contains("rehearsed")), (None, false), "{}", ended.text());
+    let rehearsal = project.run("rehearse --target dev").await;
+    rehearsal.must_exit(0);
+    let ended = project.run("migrate").await;
+    ended.must_exit(0).must_say("time   rehearsed  figure");
+    let record = rehearsal.record();
+    let step = record["steps"].as_array().expect("steps").iter().find(|step| step["name"] == "migrate");
+    let statements = step.expect("the step")["statements"].as_array().expect("statements").clone();
+    let took = statements.iter().map(|statement| statement["duration_ms"].as_u64().expect("a time")).sum::<u64>();
+    assert_eq!(planned(&ended, "migrate"), Some(took));
+    assert!(planned(&ended, "audit").is_some());
+    assert!(ended.summary().contains("| step | outcome | time | rehearsed | figure |"), "{}", ended.summary());
+    // Another file than the one that was rehearsed.
+    project.change("migrations/3_index.down.sql", "-- changed\nDROP INDEX items_n;\n");
+    let ended = project.run("rollback --to 1").await;
+    assert_eq!(planned(&ended, "rollback"), None);
 }

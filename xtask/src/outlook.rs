@@ -1,6 +1,6 @@
 //! What a plan looks like before it runs: the library's parts, put together for `plan` and `rollback`.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use rehearsal::analysis::changes;
 use rehearsal::analysis::outlook::{self, Known, Outlook};
@@ -32,6 +32,14 @@ pub struct Foreseen {
     outlook: Outlook,
     losses: Vec<Counted>,
     changes: Vec<changes::Change>,
+}
+
+/// How long the steps of this plan took in rehearsals of the same files.
+pub fn planned(shell: &Shell, target: &Target, plan: &Plan, migrations: &MigrationSet) -> BTreeMap<String, u64> {
+    if plan.is_empty() {
+        return BTreeMap::new();
+    }
+    Rehearsals::read(&shell.config.records.to).planned(plan.files(), migrations, target.name())
 }
 
 /// Looks at the target, and at the rehearsals of the plan's files. Reads only.

@@ -172,6 +172,9 @@ pub struct StepName {
     pub name: String,
     /// What it does, as a short phrase.
     pub title: String,
+    /// How long it took in the last rehearsal of the same files, if there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub planned_ms: Option<u64>,
 }
 
 /// See [`EventKind::Progress`].

@@ -68,7 +68,11 @@ pub async fn run(command: &Command, cx: &mut Context) -> Result<()> {
         steps: command
             .steps
             .iter()
-            .map(|step| StepName { name: step.name().into(), title: step.title().into() })
+            .map(|step| StepName {
+                name: step.name().into(),
+                title: step.title().into(),
+                planned_ms: cx.planned.get(step.name()).copied(),
+            })
             .collect(),
     }));
     let outcome = run_steps(command, cx).await;

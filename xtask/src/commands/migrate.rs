@@ -6,9 +6,9 @@ use rehearsal::run::Command;
 use rehearsal::steps::lists;
 
 use crate::cli::{AnswerArgs, GoalArgs};
-use crate::goal;
 use crate::shell::Shell;
 use crate::surroundings::{self, Change};
+use crate::{goal, outlook};
 
 pub async fn run(shell: Shell, wanted: &GoalArgs, answers: &AnswerArgs) -> anyhow::Result<()> {
     let target = shell.target()?;
@@ -37,5 +37,6 @@ pub async fn run(shell: Shell, wanted: &GoalArgs, answers: &AnswerArgs) -> anyho
         next: (!nothing).then(|| format!("cargo xtask verify --target {}", target.name())),
     };
     let settings = shell.settings(None);
-    shell.run(command, workspace, settings, Some(target), |_| {}).await
+    let planned = outlook::planned(&shell, &target, &pending, &workspace.migrations);
+    shell.run(command, workspace, settings, Some(target), |cx| cx.planned = planned).await
 }

@@ -63,7 +63,8 @@ pub async fn run(
         next: (!plan.is_empty()).then(|| format!("cargo xtask verify --target {}", target.name())),
     };
     let settings = shell.settings(Some(sandbox));
-    shell.run(command, workspace, settings, Some(target), |_| {}).await
+    let planned = outlook::planned(&shell, &target, &plan, &workspace.migrations);
+    shell.run(command, workspace, settings, Some(target), |cx| cx.planned = planned).await
 }
 
 /// Where it ends.

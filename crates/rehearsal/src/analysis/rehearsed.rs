@@ -1,5 +1,6 @@
 //! What the last rehearsal that went well saw of a file: the same text, by the digest that sqlx records.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, Utc};
@@ -13,6 +14,10 @@ use crate::source::MigrationSet;
 
 /// The command whose records are rehearsals.
 const REHEARSE: &str = "rehearse";
+
+/// The steps that run files, up and down.
+const THERE: &str = "migrate";
+const BACK: &str = "rollback";
 
 /// The step that generates data; without it, a rehearsal is one of a copy.
 const BASELINE: &str = "baseline";
@@ -81,6 +86,28 @@ impl Rehearsals {
         let on_its_copy = self.records.iter().filter(|record| copy_of(record) == Some(target));
         let elsewhere = self.records.iter().filter(|record| copy_of(record) != Some(target));
         on_its_copy.chain(elsewhere).find_map(|record| of_record(record, file, set))
+    }
+
+    /// How long the steps of a run of these files are going to take, by their names, as far as rehearsals tell:
+    /// nothing unless each of the files was rehearsed as it is now.
+    #[must_use]
+    pub fn planned(&self, files: &[PlannedFile], set: &MigrationSet, target: &str) -> BTreeMap<String, u64> {
+        let rehearsed: Option<Vec<Rehearsed>> = files.iter().map(|file| self.of(file, set, target)).collect();
+        let Some((file, rehearsed)) = files.first().zip(rehearsed) else { return BTreeMap::new() };
+        let newest = rehearsed.iter().max_by_key(|rehearsed| rehearsed.at);
+        let record = newest.and_then(|newest| self.records.iter().find(|record| record.run.run_id == newest.run_id));
+        // The first time: later ones have less to do.
+        let steps = record.iter().flat_map(|record| record.steps.iter().rev());
+        let mut planned: BTreeMap<String, u64> =
+            steps.filter_map(|step| Some((step.name.clone(), step.duration_ms?))).collect();
+        // A rehearsal may have gone there in several steps, or further.
+        let (this, other) = match file.direction {
+            Direction::Up => (THERE, BACK),
+            Direction::Down => (BACK, THERE),
+        };
+        planned.remove(other);
+        planned.insert(this.to_owned(), rehearsed.iter().map(|rehearsed| rehearsed.duration_ms).sum());
+        planned
     }
 }
 

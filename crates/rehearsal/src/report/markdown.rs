@@ -27,16 +27,20 @@ pub fn render(record: &Record) -> String {
             line(&mut text, "");
         }
     }
-    line(&mut text, "| step | outcome | time | figure |");
-    line(&mut text, "|---|---|---:|---|");
+    let is_planned = record.run.steps.iter().any(|step| step.planned_ms.is_some());
+    let beside = |text: &str| if is_planned { format!(" {text} |") } else { String::new() };
+    line(&mut text, format!("| step | outcome | time |{} figure |", beside("rehearsed")));
+    line(&mut text, format!("|---|---|---:|{}---|", if is_planned { "---:|" } else { "" }));
     for step in &record.steps {
+        let planned = record.run.steps.get(step.index).and_then(|step| step.planned_ms);
         line(
             &mut text,
             format!(
-                "| {} | {} | {} | {} |",
+                "| {} | {} | {} |{} {} |",
                 step.name,
                 step.outcome.map_or("did not end", |outcome| outcome.as_str()),
                 step.duration_ms.map_or_else(String::new, duration),
+                beside(&planned.map_or_else(String::new, duration)),
                 cell(&step.summary)
             ),
         );

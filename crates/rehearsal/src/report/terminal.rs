@@ -295,18 +295,23 @@ impl<W: Write + Send> Terminal<W> {
     }
 
     fn table(&mut self) -> io::Result<()> {
-        let rows: Vec<(String, Outcome, String, u64)> = self
+        let rows: Vec<(String, Outcome, String, u64, Option<u64>)> = self
             .finished
             .iter()
             .map(|(index, outcome, summary, time)| {
-                let name = self.steps.get(*index).map_or("", |step| step.name.as_str());
-                (name.to_owned(), *outcome, summary.clone(), *time)
+                let step = self.steps.get(*index);
+                let name = step.map_or("", |step| step.name.as_str());
+                (name.to_owned(), *outcome, summary.clone(), *time, step.and_then(|step| step.planned_ms))
             })
             .collect();
+        // Where nothing is known of a rehearsal, no column waits for it.
+        let is_planned = rows.iter().any(|(.., planned)| planned.is_some());
+        let beside = |text: &str| if is_planned { format!("{text:>10}  ") } else { String::new() };
         self.line("")?;
-        let head = self.paint("1", &format!("  {:<12} {:<11} {:>9}  {}", "step", "outcome", "time", "figure"));
+        let head = format!("  {:<12} {:<11} {:>9}  {}{}", "step", "outcome", "time", beside("rehearsed"), "figure");
+        let head = self.paint("1", &head);
         self.line(&head)?;
-        for (name, outcome, summary, time) in rows {
+        for (name, outcome, summary, time, planned) in rows {
             let code = match outcome {
                 Outcome::Done => "32",
                 Outcome::Skipped => "2",
@@ -314,7 +319,8 @@ impl<W: Write + Send> Terminal<W> {
                 Outcome::Failed | Outcome::Refused => "31",
             };
             let painted = self.paint(code, &format!("{:<11}", outcome.as_str()));
-            self.line(&format!("  {name:<12} {painted} {:>9}  {}", duration(time), shown(outcome, &summary)))?;
+            let planned = beside(&planned.map_or_else(String::new, duration));
+            self.line(&format!("  {name:<12} {painted} {:>9}  {planned}{}", duration(time), shown(outcome, &summary)))?;
         }
         self.line("")
     }

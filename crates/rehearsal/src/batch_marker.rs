@@ -125,9 +125,17 @@ pub fn find(statement: &SyntaxNode) -> Result<Option<Marker>, Misplaced> {
 
 fn read(comment: &str) -> Option<(String, String)> {
     let inner = comment.strip_prefix("/*")?.strip_suffix("*/")?.trim();
-    let target = inner.strip_prefix("batch:")?.trim();
+    let target = asked_for(inner)?;
     let (table, key) = target.split_at(last_dot(target).unwrap_or(target.len()));
     Some((table.trim().to_owned(), key.trim_start_matches('.').trim().to_owned()))
+}
+
+/// What stands behind `batch:` in a comment, without what opens it. However it is spelt: a marker that is not seen
+/// would be one statement over the whole table.
+pub(crate) fn asked_for(comment: &str) -> Option<&str> {
+    let (word, rest) = comment.split_at_checked("batch".len())?;
+    let rest = rest.trim_start().strip_prefix(':')?;
+    word.eq_ignore_ascii_case("batch").then(|| rest.trim())
 }
 
 /// Where the last dot is that belongs to no quoted name.

@@ -21,6 +21,7 @@ pub(crate) struct Head {
     savepoint: Option<usize>,
     batch_marker: Option<usize>,
     role: Option<usize>,
+    one_transaction: Option<(usize, &'static str, &'static str)>,
     limit: Option<(usize, String)>,
 }
 
@@ -65,6 +66,8 @@ impl Head {
                 if unsupported::is_savepoint(&statement) {
                     self.savepoint = self.savepoint.or(Some(line));
                 }
+                let needs = unsupported::needs_one_transaction(&statement);
+                self.one_transaction = self.one_transaction.or(needs.map(|(what, instead)| (line, what, instead)));
                 if unsupported::is_role(&statement) {
                     self.role = self.role.or(Some(line));
                 }
@@ -126,23 +129,18 @@ impl Head {
     /// # Errors
     /// [`SourceError::Unsupported`].
     pub fn refuse_stepwise(&self, script: &Script) -> Result<(), SourceError> {
+        let apart = "put what that role is to do into a migration of its own, which is one transaction";
+        let savepoint = "remove it, or put what belongs together into a migration of its own";
         let found = [
-            (self.savepoint, "a savepoint", "remove it, or put what belongs together into a migration of its own"),
-            (
-                self.role,
-                "another role",
-                "put what that role is to do into a migration of its own, which is one transaction",
-            ),
+            self.savepoint.map(|line| (line, "a savepoint", savepoint)),
+            self.role.map(|line| (line, "another role", apart)),
+            self.one_transaction,
         ];
-        found.iter().find_map(|(line, what, instead)| Some(((*line)?, what, instead))).map_or(
-            Ok(()),
-            |(line, what, instead)| {
-                let what = format!(
-                    "{what} in a file whose statements are transactions of their own, with a journal between them"
-                );
-                Err(Refused::new(what, *instead).at(script, line))
-            },
-        )
+        found.into_iter().flatten().min().map_or(Ok(()), |(line, what, instead)| {
+            let what =
+                format!("{what} in a file whose statements are transactions of their own, with a journal between them");
+            Err(Refused::new(what, instead).at(script, line))
+        })
     }
 }
 
@@ -209,6 +207,34 @@ mod tests {
             ),
         ] {
             assert_eq!(read(sql).expect_err("refused"), format!("m/1_a.up.sql:{what}"));
+        }
+    }
+
+    #[test]
+    fn what_needs_one_transaction_is_refused_where_there_is_none() {
+        for sql in [
+            "SET LOCAL search_path = other",
+            "SET CONSTRAINTS ALL DEFERRED",
+            "LOCK TABLE t",
+            "CREATE TEMP TABLE x (id int) ON COMMIT DROP",
+            "CREATE OR REPLACE TEMPORARY VIEW v AS SELECT 1",
+            "SELECT pg_catalog.set_config('search_path', 'other', true)",
+            "PREPARE q AS SELECT 1",
+        ] {
+            let script = |sql: String, no_transaction| Script {
+                path: "m/1_a.up.sql".into(),
+                sql,
+                no_transaction,
+                checksum: Vec::new(),
+                parsed: std::sync::Arc::default(),
+            };
+            let stepwise = crate::statement::parse(&script(format!("-- no-transaction\nSELECT 1;\n{sql};\n"), true));
+            let refused = stepwise.expect_err(sql).to_string();
+            assert!(
+                refused.starts_with("m/1_a.up.sql:3: ") && refused.contains("transactions of their own"),
+                "{refused}"
+            );
+            crate::statement::parse(&script(format!("SELECT 1;\n{sql};\n"), false)).expect(sql);
         }
     }
 }

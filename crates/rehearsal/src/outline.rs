@@ -6,6 +6,8 @@
 
 use squawk_lexer::{TokenKind, tokenize};
 
+use crate::batch_marker;
+
 /// How many words a statement is known by: `SET SESSION CHARACTERISTICS AS TRANSACTION` is told by three.
 const WORDS: usize = 4;
 
@@ -34,6 +36,8 @@ pub(crate) struct Rough<'a> {
     pub words: [&'a str; WORDS],
     /// It is a COPY that goes through the connection.
     pub copies: Option<Copies>,
+    /// It calls `set_config`, or names it.
+    pub sets_config: bool,
     /// Behind its semicolon: the first byte that is no longer part of it.
     pub end: usize,
 }
@@ -70,7 +74,7 @@ pub(crate) fn walk<'a, E>(text: &'a str, mut each: impl FnMut(usize, Found<'a>) 
                 }
             }
             TokenKind::BlockComment { .. } => {
-                if written.trim_start_matches("/*").trim_start().starts_with("batch:") {
+                if batch_marker::asked_for(written.trim_start_matches("/*").trim_start()).is_some() {
                     each(lines.of(offset), Found::BatchMarker)?;
                 }
             }
@@ -128,12 +132,14 @@ struct Open<'a> {
     /// How many `END`s are to come in a `BEGIN ATOMIC` body.
     body: usize,
     copies: Option<Copies>,
+    sets_config: bool,
 }
 
 impl<'a> Open<'a> {
     /// Takes the next token. Whether that was the last one.
     fn take(&mut self, kind: TokenKind, written: &'a str) -> bool {
         let is = |word: &str| written.eq_ignore_ascii_case(word);
+        self.sets_config |= kind == TokenKind::Ident && is("set_config");
         match kind {
             TokenKind::Semi if self.parentheses == 0 && self.body == 0 => return true,
             TokenKind::OpenParen => self.parentheses += 1,
@@ -166,7 +172,7 @@ impl<'a> Open<'a> {
     }
 
     fn rough(self, end: usize) -> Rough<'a> {
-        Rough { words: self.words, copies: self.copies, end }
+        Rough { words: self.words, copies: self.copies, sets_config: self.sets_config, end }
     }
 }
 

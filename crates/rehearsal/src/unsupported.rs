@@ -88,6 +88,36 @@ pub(crate) fn is_savepoint(statement: &Rough<'_>) -> bool {
     any(statement, SAVEPOINT) || any(statement, TO_A_SAVEPOINT)
 }
 
+const IN_ONE_TRANSACTION: &[&[&str]] = &[&["SET", "LOCAL"], &["SET", "CONSTRAINTS"], &["LOCK"], &["DECLARE"]];
+
+const OF_ONE_SESSION: &[&[&str]] = &[
+    &["CREATE", "TEMP"],
+    &["CREATE", "TEMPORARY"],
+    &["CREATE", "LOCAL", "TEMP"],
+    &["CREATE", "LOCAL", "TEMPORARY"],
+    &["CREATE", "GLOBAL", "TEMP"],
+    &["CREATE", "GLOBAL", "TEMPORARY"],
+    &["CREATE", "OR", "REPLACE", "TEMP"],
+    &["CREATE", "OR", "REPLACE", "TEMPORARY"],
+    &["PREPARE"],
+];
+
+/// What is lost where each statement is a transaction of its own, or where another run takes the file up:
+/// what it is, and what to write instead.
+pub(crate) fn needs_one_transaction(statement: &Rough<'_>) -> Option<(&'static str, &'static str)> {
+    let apart = "put it, with what it is for, into a migration of its own, which is one transaction";
+    if any(statement, IN_ONE_TRANSACTION) {
+        return Some(("what holds until the end of its transaction, and no longer,", apart));
+    }
+    if any(statement, OF_ONE_SESSION) {
+        return Some(("what is gone with the session", "use a table of its own, and drop it at the end of the file"));
+    }
+    statement.sets_config.then_some((
+        "set_config, which a run that takes the file up would not repeat,",
+        "write SET instead: it is repeated",
+    ))
+}
+
 /// Whether it goes on in another role.
 pub(crate) fn is_role(statement: &Rough<'_>) -> bool {
     any(statement, ROLE)

@@ -153,3 +153,16 @@ fn database_pid(text: &str) -> String {
     let (_, behind) = text.split_once("waits for pid ").expect("it is named");
     behind.chars().take_while(char::is_ascii_digit).collect()
 }
+
+/// Names are of a schema and not of a table: what is another table's is not ours to drop.
+#[tokio::test]
+async fn an_invalid_index_of_another_table_stays() {
+    let (project, database) = on_people("CREATE INDEX CONCURRENTLY spoilt ON people (n);").await;
+    database.execute("CREATE TABLE other (id int); INSERT INTO other VALUES (1), (1)").await;
+    let mut connection = database.connect().await;
+    let built = connection.execute("CREATE UNIQUE INDEX CONCURRENTLY spoilt ON other (id)").await;
+    built.expect_err("there are duplicates");
+    let ended = project.run("migrate").await;
+    ended.must_exit(5).must_say("an INVALID index spoilt of another table is there already");
+    assert_eq!(database.value::<i64>("SELECT count(*) FROM pg_index WHERE indrelid = 'other'::regclass").await, 1);
+}

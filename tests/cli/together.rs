@@ -239,3 +239,22 @@ async fn a_connection_that_is_lost() {
     assert_eq!(database.applied().await, ["1"]);
     database.execute(&format!("DROP OWNED BY {role}")).await;
 }
+
+/// What cannot be in a transaction is tried again as well, and says who is in its way.
+#[tokio::test]
+async fn a_lock_outside_of_a_transaction_is_tried_again() {
+    let database = Database::create().await;
+    let project = project()
+        .migration("1_a", "CREATE TABLE a (id int);", "DROP TABLE a;")
+        .migration("2_full", "-- no-transaction\nVACUUM FULL a;\n", "SELECT 1;")
+        .write("rehearsal.toml", "[limits]\nlock_timeout = '100ms'\n")
+        .on(&database);
+    project.run("migrate --to 1").await.must_exit(0);
+    let mut holder = database.connect().await;
+    holder.execute("BEGIN; SELECT * FROM a").await.expect("a lock");
+    let mut running = project.start("migrate");
+    running.has_written("migrations/2_full.up.sql:2: no lock within 100 ms, blocked by pid").await;
+    holder.execute("COMMIT").await.expect("the lock is given back");
+    running.end().await.must_exit(0);
+    assert_eq!(database.applied().await, ["1", "2"]);
+}

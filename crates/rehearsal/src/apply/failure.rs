@@ -146,7 +146,7 @@ impl StatementError {
                 )
             }),
             Some("57014") => Some(
-                "it took longer than its time limit (`limits` in rehearsal.toml); batch it, or raise the limit (`-- rehearsal: statement_timeout=1h` in the file's head is for this file alone)"
+                "it took longer than its time limit (`limits` in rehearsal.toml); batch it, or raise the limit (`-- rehearsal: statement_timeout=1h` in the file's head is for this file alone; outside of a transaction it is concurrently_timeout)"
                     .to_owned(),
             ),
             Some("42601") if self.reason.contains("at or near \":\"") => {

@@ -70,6 +70,12 @@ async fn is_there(
             "wait until that has ended",
         ));
     }
+    if !index.valid && !of_table {
+        return Err(Trouble::unexpected(
+            format!("an INVALID index {} of another table is there already: `{}`", index.name, index.definition),
+            "give this one another name, or drop the other one if nobody needs it",
+        ));
+    }
     if !index.valid {
         return Ok(false);
     }

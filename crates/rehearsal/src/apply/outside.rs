@@ -1,12 +1,14 @@
 //! A statement that PostgreSQL refuses in a transaction. What it left behind, if it was stopped
 //! before, is looked up in the catalog.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use super::blockers::Watched;
 use super::failure::{StatementError, stopped_at};
 use super::file::Applier;
 use super::index::{self, Trouble};
 use super::limits::Unsure;
+use super::retry::{Tries, is_transient};
 use super::stepwise::Figures;
 use super::waiting::Waiting;
 use super::{detach, reindex};
@@ -49,11 +51,22 @@ pub(super) async fn run(
     // waits for that snapshot: the lock must not be held across it.
     Lock::Sqlx.release(applier.session).await?;
     let began = Instant::now();
-    let rows = match execute(applier, file, statement, action, begun).await {
+    // What does no harm when it is run twice is tried again, as any other statement, when a lock cannot be had.
+    let mut tries = matches!(action, Action::Repeatable { .. }).then(|| Tries::new(applier.limits));
+    let done = loop {
+        let done = execute(applier, file, statement, action, begun, tries.as_mut()).await;
+        let Some(tries) = tries.as_mut().filter(|_| is_lock_trouble(&done)) else { break done };
+        let cancel = applier.session.cancellation().clone();
+        let at = format!("{}:{}", file.script.path.display(), statement.line);
+        if let Err(error) = tries.next(&at, applier.events, &cancel).await {
+            let _ = place.wait(applier.session, &statement.digest(), applier.run_id).await;
+            return Err(error);
+        }
+    };
+    let rows = match done {
         Ok(rows) => rows,
         Err(Trouble { stopped, advice }) => {
-            if matches!(&stopped, Stopped::Failed(error) if error.as_database_error().is_some()) {
-                // The server has said no: nothing is unclear about it.
+            if matches!(&stopped, Stopped::Failed(error) if has_done_nothing(action, error)) {
                 let _ = place.wait(applier.session, &statement.digest(), applier.run_id).await;
             }
             return Err(advised(stopped_at(file, statement, true)(stopped), advice));
@@ -66,7 +79,20 @@ pub(super) async fn run(
         name: format!("{} line {}", file.script.path.display(), statement.line),
         value: format!("{} ms outside of a transaction", milliseconds(began)),
     });
-    Ok(Figures::of(rows, 0))
+    Ok(Figures::of(rows, tries.map_or(0, |tries| tries.failed())))
+}
+
+fn is_lock_trouble(done: &Result<u64, Trouble>) -> bool {
+    matches!(done, Err(Trouble { stopped: Stopped::Failed(error), .. }) if is_transient(error))
+}
+
+/// Whether the server has said no, and nothing is unclear about it. A procedure may have committed before it
+/// failed: only what was refused before it began, as no part of its body could be, is known to have done nothing.
+fn has_done_nothing(action: &Action, error: &sqlx::Error) -> bool {
+    let Some(error) = error.as_database_error() else { return false };
+    let by_its_body =
+        error.try_downcast_ref::<sqlx::postgres::PgDatabaseError>().is_none_or(|error| error.r#where().is_some());
+    !matches!(action, Action::Unknown { .. }) || !by_its_body
 }
 
 fn advised(error: Error, advice: Option<String>) -> Error {
@@ -82,6 +108,7 @@ async fn execute(
     statement: &Statement,
     action: &Action,
     begun: bool,
+    tries: Option<&mut Tries>,
 ) -> Result<u64, Trouble> {
     // CONCURRENTLY waits for other transactions by its nature, and blocks nobody meanwhile: the
     // budget is on the whole. Anything else must not make others queue behind it.
@@ -93,22 +120,38 @@ async fn execute(
     if begun && matches!(action, Action::Repeatable { .. }) {
         applier.events.info(format!("{place} was begun before, and is run again: that does no harm"));
     }
-    let lock_timeout = if waits { 0 } else { applier.limits.highest_lock_timeout().as_millis() };
-    let limits = format!(
-        "SET lock_timeout = {lock_timeout}; SET statement_timeout = {}",
-        applier.limits.concurrently_timeout.as_millis()
-    );
-    // A statement of its own: together they would be one implicit transaction.
-    applier.session.execute(&limits).await?;
     let rows = if waits {
+        limit(applier, Duration::ZERO).await?;
         let waiting = Waiting::new(applier.session, place, applier.events);
         waiting.foretell(applier.session).await?;
         waiting.during(act(applier, statement, action, begun)).await
+    } else if let Some(tries) = tries {
+        attempt(applier, statement, tries).await
     } else {
+        limit(applier, applier.limits.highest_lock_timeout()).await?;
         act(applier, statement, action, begun).await
     }?;
     applier.session.reset_limits().await?;
     Ok(rows)
+}
+
+/// A `lock_timeout` of zero is none.
+async fn limit(applier: &mut Applier<'_>, lock_timeout: Duration) -> Result<(), Stopped> {
+    let limits = format!(
+        "SET lock_timeout = {}; SET statement_timeout = {}",
+        lock_timeout.as_millis(),
+        applier.limits.concurrently_timeout.as_millis()
+    );
+    // A statement of its own: together they would be one implicit transaction.
+    applier.session.execute(&limits).await.map(drop)
+}
+
+/// One try of what may be tried again; who is in its way is named.
+async fn attempt(applier: &mut Applier<'_>, statement: &Statement, tries: &mut Tries) -> Result<u64, Trouble> {
+    limit(applier, tries.lock_timeout()).await?;
+    let watched = Watched::new(applier.session, tries.lock_timeout());
+    let done = watched.during(&mut tries.blockers, applier.session.execute(&statement.sql)).await?;
+    Ok(done.rows_affected())
 }
 
 async fn act(applier: &mut Applier<'_>, statement: &Statement, action: &Action, begun: bool) -> Result<u64, Trouble> {

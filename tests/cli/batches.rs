@@ -354,3 +354,24 @@ async fn rows_without_a_key_and_their_journal_are_one_transaction() {
     project.run("migrate").await.must_exit(0);
     assert_eq!(database.value::<i64>("SELECT sum(n) FROM t").await, 1_000);
 }
+
+/// A key that moves on with every change would bring its row back with every sweep.
+#[tokio::test]
+async fn a_key_that_a_trigger_moves_on() {
+    let database = Database::create().await;
+    let project = project()
+        .migration(
+            "1_t",
+            "CREATE TABLE t (id int PRIMARY KEY, n int NOT NULL DEFAULT 0, at timestamptz NOT NULL DEFAULT '2020-01-01');\n\
+             INSERT INTO t (id) SELECT generate_series(1, 900); CREATE INDEX t_at ON t (at);\n\
+             CREATE FUNCTION touch() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.at := clock_timestamp(); RETURN NEW; END $$;\n\
+             CREATE TRIGGER touch BEFORE UPDATE ON t FOR EACH ROW EXECUTE FUNCTION touch();\n\
+             UPDATE t SET n = 0;\n",
+            "DROP TABLE t; DROP FUNCTION touch();",
+        )
+        .migration("2_raise", "UPDATE t SET n = n + 1 WHERE /* Batch : t.at */ TRUE;\n", "SELECT 1;")
+        .write("rehearsal.toml", "[limits]\nbatch_rows = 100\n")
+        .on(&database);
+    project.run("migrate").await.must_exit(0).must_say("at is not unique, so that one might be written twice");
+    assert_eq!(database.list("SELECT DISTINCT n FROM t").await, ["1"]);
+}

@@ -78,3 +78,42 @@ async fn a_journal_of_an_earlier_version_is_brought_up_to_date_and_a_later_one_r
     ended.must_exit(2).must_say("the journal in this database is of format 2, and this version of the tool knows 1");
     assert_eq!(database.everything().await, before);
 }
+
+/// What a finished batch has walked may be gone by now: nobody looks at it again.
+#[tokio::test]
+async fn a_done_batch_may_lose_its_table() {
+    let database = Database::create().await;
+    let moves = "WITH moved AS (DELETE FROM t WHERE /* batch: t.k */ TRUE RETURNING *) INSERT INTO u SELECT * FROM moved;\n\
+                 DROP TABLE t;\nINSERT INTO missing VALUES (1);\n";
+    let project = project()
+        .migration("1_t", &format!("{TABLE} CREATE TABLE u (LIKE t);"), "DROP TABLE u;")
+        .migration("2_move", moves, "SELECT 1;")
+        .on(&database);
+    project.run("migrate").await.must_exit(5).must_say("relation \"missing\" does not exist");
+    database.execute("CREATE TABLE missing (id int)").await;
+    project.run("migrate").await.must_exit(0).must_say("2 of 3 statements are done");
+    assert_eq!(database.value::<i64>("SELECT count(*) FROM u").await, 7_000);
+}
+
+/// A procedure that commits and then fails has done something: whether it is to be run again is asked.
+#[tokio::test]
+async fn a_procedure_that_fails_behind_its_commit_is_asked_for() {
+    let database = Database::create().await;
+    let counts = "CREATE TABLE c (n int); INSERT INTO c VALUES (0);\n\
+        CREATE PROCEDURE count_on() LANGUAGE plpgsql AS $$ BEGIN\n\
+          UPDATE c SET n = n + 1; COMMIT; PERFORM 1 / (n - 1) FROM c; END $$;";
+    let project = project()
+        .migration("1_c", counts, "DROP PROCEDURE count_on; DROP TABLE c;")
+        .migration("2_call", "-- no-transaction\nCALL count_on();\n", "SELECT 1;")
+        .on(&database);
+    project.run("migrate").await.must_exit(5).must_say("division by zero");
+    project.run("migrate").await.must_exit(5).must_say("--unsure");
+    assert_eq!(database.value::<i32>("SELECT n FROM c").await, 1);
+    project.run("migrate --unsure not-done").await.must_exit(0);
+    assert_eq!(database.value::<i32>("SELECT n FROM c").await, 2);
+    // What was refused before it began has done nothing.
+    let project = project.migration("3_call", "-- no-transaction\nCALL nobody();\n", "SELECT 1;");
+    for _ in 0..2 {
+        project.run("migrate").await.must_exit(5).must_say("procedure nobody() does not exist");
+    }
+}

@@ -269,6 +269,12 @@ impl PauseReason {
             Self::LockQueue => "for the queue at the table",
         }
     }
+
+    /// It ends when people say so, and not by itself.
+    #[must_use]
+    pub const fn is_long(self) -> bool {
+        matches!(self, Self::PauseFile | Self::Window)
+    }
 }
 
 /// See [`EventKind::Notice`].

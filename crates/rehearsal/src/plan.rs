@@ -234,7 +234,7 @@ impl Refusal {
                 path.display()
             ),
             Self::DoneStatementChanged { path, statement } => format!(
-                "the run stopped after it: leave the first {statement} statements of {} as they were, and mend what comes after",
+                "the run stopped after it, or in one of its batches: leave the first {statement} statements of {} as they were, mend what comes after, and the rows where a batch stops",
                 path.display()
             ),
             Self::MissingFile { version, .. } => format!(

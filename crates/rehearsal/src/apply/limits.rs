@@ -120,6 +120,7 @@ impl Limits {
             ("concurrently_timeout", self.concurrently_timeout),
             ("check_timeout", self.check_timeout),
             ("replication_lag", self.replication_lag),
+            ("batch_time", self.batch_time),
         ];
         // PostgreSQL counts them in milliseconds, in 32 bits.
         let wrong = durations.iter().find(|(_, value)| !(1..=i32::MAX as u128).contains(&value.as_millis()));

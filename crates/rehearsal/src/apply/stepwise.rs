@@ -4,6 +4,7 @@
 //! The history row is there from the beginning with `success = false`: sqlx then refuses to touch
 //! the database ("partially applied") instead of running the same file a second time beside us.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use super::batched::{key, pauses, walk};
@@ -104,7 +105,14 @@ async fn look_at_batches(applier: &mut Applier<'_>, file: &PlannedFile) -> Resul
     if let Some(window) = applier.limits.batch_window.as_ref().filter(|_| file.script.statements.iter().any(batched)) {
         pauses::hour(applier.session, window).await?;
     }
-    for statement in &file.script.statements {
+    let done = match file.resumes {
+        true => journal::done(applier.session, file.version, file.direction)
+            .await
+            .map_err(Stopped::doing("read the journal"))?,
+        false => BTreeMap::new(),
+    };
+    // What is done may have lost its table to a statement behind it.
+    for statement in file.script.statements.iter().filter(|statement| !done.contains_key(&statement.number)) {
         let Class::Batched(batch) = &statement.class else { break };
         key::read(applier, file, statement, batch).await?;
     }

@@ -52,6 +52,8 @@ pub struct KeyColumn {
     /// A btree index opens with it, in whose order it can be walked: not partial, in the column's own
     /// collation and operators, NULLs where an `ORDER BY` expects them. Each table below has one as well.
     pub indexed: bool,
+    /// No two rows have the same: such a key names its row, and seldom changes.
+    pub unique: bool,
 }
 
 /// What a column belongs to.
@@ -89,7 +91,9 @@ const KEY_COLUMN: &str = "\
                 WHERE i.indrelid = keys.oid AND i.indisvalid AND i.indkey[0] = keys.attnum AND m.amname = 'btree' \
                   AND i.indpred IS NULL AND i.indoption[0] IN (0, 3) AND i.indcollation[0] = keys.attcollation \
                   AND o.opcdefault)), true) \
-            FROM keys WHERE keys.relkind <> 'p') \
+            FROM keys WHERE keys.relkind <> 'p'), \
+           EXISTS (SELECT FROM pg_index u WHERE u.indrelid = c.oid AND u.indisunique AND u.indisvalid \
+                   AND u.indpred IS NULL AND u.indnkeyatts = 1 AND u.indkey[0] = a.attnum) \
     FROM pg_class c \
     JOIN keys ON keys.oid = c.oid \
     JOIN pg_attribute a ON a.attrelid = keys.oid AND a.attnum = keys.attnum \
@@ -122,6 +126,7 @@ pub async fn key_column(session: &mut Session, table: &str, key: &str) -> Result
             )]
             estimated_rows: tuples.filter(|tuples| *tuples > 0.0).map(|tuples| tuples as u64),
             indexed: row.get(6),
+            unique: row.get(7),
         }
     }))
 }

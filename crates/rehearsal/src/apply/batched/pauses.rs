@@ -14,6 +14,7 @@ use crate::apply::window::{State, Window, WindowError};
 use crate::error::{Error, Result};
 use crate::event::{Emitter, PauseReason, Paused, milliseconds};
 use crate::plan::PlannedFile;
+use crate::postgres::locks::Lock;
 use crate::postgres::query::{Stopped, sqlstate};
 use crate::postgres::session::Session;
 use crate::postgres::standbys::Standbys;
@@ -89,6 +90,7 @@ impl<'a> Pauses<'a> {
         let began = Instant::now();
         let mut told = None;
         let mut queued = Duration::ZERO;
+        let mut gave_way = false;
         loop {
             let since = Instant::now();
             let why = self.why(session, events, told.is_some(), queued).await?;
@@ -96,6 +98,12 @@ impl<'a> Pauses<'a> {
             if told != Some(why.reason) {
                 events.info(format!("{}: paused: {}", self.place(), why.text));
                 told = Some(why.reason);
+            }
+            if why.reason.is_long() && !gave_way {
+                // Hours may go by. Whoever waits for it meanwhile, as services do when they start, holds a snapshot;
+                // that this version has begun keeps sqlx out as well.
+                Lock::Sqlx.release(session).await?;
+                gave_way = true;
             }
             let cancel = session.cancellation();
             tokio::select! {
@@ -107,6 +115,9 @@ impl<'a> Pauses<'a> {
             if why.reason == PauseReason::LockQueue {
                 queued += waited;
             }
+        }
+        if gave_way {
+            Lock::Sqlx.acquire(session, self.limits.lock_budget).await?;
         }
         if told.is_some() {
             events.info(format!("{}: going on after {}", self.place(), duration(milliseconds(began))));

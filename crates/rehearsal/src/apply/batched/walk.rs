@@ -118,7 +118,15 @@ pub(in crate::apply) async fn run(
     if let Some(upper) = upper {
         walk.up_to(applier, &mut checkpoint, &upper).await?;
     }
-    let sweeps = if batch.sweeps { SWEEPS } else { 0 };
+    // What moves on with every change, as the time of the last one does, would bring a row back again and again.
+    let comes_back = batch.updates && !key.unique;
+    if batch.sweeps && comes_back {
+        let (place, key) = (walk.place_in_file(), &batch.key);
+        applier.events.info(format!(
+            "{place}: rows that came in meanwhile are left as they are: {key} is not unique, so that one might be written twice"
+        ));
+    }
+    let sweeps = if batch.sweeps && !comes_back { SWEEPS } else { 0 };
     for _ in 0..sweeps {
         match walk.highest(applier).await? {
             Some(newest) if checkpoint.as_ref() != Some(&newest) => {

@@ -149,6 +149,27 @@ async fn the_linter_speaks_where_it_knows_better() {
     assert!(hint.contains("mend that line"), "{hint}");
 }
 
+#[tokio::test]
+async fn a_files_own_is_what_it_has_made_before() {
+    let database = Database::create().await;
+    database.execute("CREATE TABLE items (id int, n int)").await;
+    // Enough of them that looking at all that is before each would take very long.
+    let own: String = (0..800)
+        .map(|n| format!("CREATE TABLE own_{n} (id int, n int);\nALTER TABLE own_{n} DROP COLUMN n;\n"))
+        .collect();
+    let up = format!(
+        "ALTER TABLE items DROP COLUMN n;\nDROP TABLE items;\nCREATE TABLE items (id int, n int);\n\
+         ALTER TABLE items DROP COLUMN n;\nALTER TABLE own_0 DROP COLUMN n;\n{own}"
+    );
+    let project = project().write("migrations/1_own.up.sql", &up).on(&database);
+    let plan = json(&project.run("plan --json").await.must_exit(0).stdout);
+    let statements = plan["files"][0]["statements"].as_array().expect("statements").clone();
+    let findings = statements.iter().flat_map(|statement| statement["findings"].as_array().expect("findings"));
+    let found: Vec<String> =
+        findings.map(|finding| format!("{}:{}", finding["line"], finding["rule"].as_str().expect("a rule"))).collect();
+    assert_eq!(found, ["1:ban-drop-column", "2:ban-drop-table", "5:ban-drop-column"]);
+}
+
 /// What is foreseen of rewrites, against what the server does with the table's file.
 #[tokio::test]
 async fn a_rewrite_is_foreseen() {

@@ -309,6 +309,27 @@ async fn the_script_makes_what_migrate_makes() {
 }
 
 #[tokio::test]
+async fn the_script_limits_what_others_would_queue_behind() {
+    let database = Database::create().await;
+    let up = "-- no-transaction\nCREATE TABLE t (id int);\nCREATE INDEX CONCURRENTLY t_id ON t (id);\n\
+              VACUUM FULL t;\nREINDEX SCHEMA public;\nREINDEX TABLE CONCURRENTLY t;\nCLUSTER;\nCALL p();\n";
+    let project = project().migration("1_t", up, "DROP TABLE t;\n").on(&database);
+    let script = project.run("plan --sql").await;
+    // What the projects of these tests let it rise to.
+    for (statement, limit) in [
+        ("CREATE INDEX CONCURRENTLY t_id ON t (id)", 0),
+        ("VACUUM FULL t", 100),
+        ("REINDEX SCHEMA public", 100),
+        ("REINDEX TABLE CONCURRENTLY t", 0),
+        ("CLUSTER", 100),
+        ("CALL p()", 100),
+    ] {
+        let limited = format!("SET lock_timeout = {limit};\nSET statement_timeout = 21600000;\n{statement};\n");
+        assert!(script.must_exit(0).stdout.contains(&limited), "{statement}: {}", script.stdout);
+    }
+}
+
+#[tokio::test]
 async fn the_script_says_what_it_is() {
     let database = Database::create().await;
     let project = this_workspace().on(&database);

@@ -94,11 +94,11 @@ fn stepwise(out: &mut impl Write, file: &PlannedFile, terms: &Terms<'_>) -> io::
     }
     for statement in &file.script.statements {
         match &statement.class {
-            Class::NonTransactional(_) => {
-                // CONCURRENTLY waits for others by its nature, and blocks nobody meanwhile.
+            Class::NonTransactional(action) => {
                 writeln!(
                     out,
-                    "SET lock_timeout = 0;\nSET statement_timeout = {};",
+                    "SET lock_timeout = {};\nSET statement_timeout = {};",
+                    terms.limits.lock_timeout_outside(action).as_millis(),
                     terms.limits.concurrently_timeout.as_millis()
                 )?;
                 whole(out, statement)?;

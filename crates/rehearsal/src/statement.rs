@@ -48,13 +48,13 @@ pub enum Action {
     },
     /// What may simply be run again: `VACUUM`, `REINDEX`, `CLUSTER` …
     Repeatable {
-        /// It waits for other transactions by its nature (`CONCURRENTLY`), and blocks nobody meanwhile.
+        /// See [`Action::waits`].
         waits: bool,
     },
     /// What nobody can tell from outside whether it was done: `CALL`, `CREATE DATABASE`, a file that
     /// the parser does not understand.
     Unknown {
-        /// See [`Action::Repeatable`].
+        /// See [`Action::waits`].
         waits: bool,
     },
 }
@@ -98,6 +98,18 @@ pub struct Batch {
     pub sweeps: bool,
     /// The rows that are walked are changed, and not only read or deleted.
     pub updates: bool,
+}
+
+impl Action {
+    /// Whether it waits for other transactions by its nature (`CONCURRENTLY`), and blocks nobody meanwhile. Such
+    /// a one needs no limit for locks; behind any other, others would queue.
+    #[must_use]
+    pub fn waits(&self) -> bool {
+        match self {
+            Self::CreateIndex(_) | Self::DropIndex { .. } | Self::Reindex(_) | Self::DetachPartition { .. } => true,
+            Self::Repeatable { waits } | Self::Unknown { waits } => *waits,
+        }
+    }
 }
 
 impl Class {

@@ -83,17 +83,12 @@ async fn execute(
     action: &Action,
     begun: bool,
 ) -> Result<u64, Trouble> {
-    // CONCURRENTLY waits for other transactions by its nature, and blocks nobody meanwhile: the
-    // budget is on the whole. Anything else must not make others queue behind it.
-    let waits = match action {
-        Action::CreateIndex(_) | Action::DropIndex { .. } | Action::Reindex(_) | Action::DetachPartition { .. } => true,
-        Action::Repeatable { waits } | Action::Unknown { waits } => *waits,
-    };
+    let waits = action.waits();
     let place = format!("{}:{}", file.script.path.display(), statement.line);
     if begun && matches!(action, Action::Repeatable { .. }) {
         applier.events.info(format!("{place} was begun before, and is run again: that does no harm"));
     }
-    let lock_timeout = if waits { 0 } else { applier.limits.highest_lock_timeout().as_millis() };
+    let lock_timeout = applier.limits.lock_timeout_outside(action).as_millis();
     let limits = format!(
         "SET lock_timeout = {lock_timeout}; SET statement_timeout = {}",
         applier.limits.concurrently_timeout.as_millis()

@@ -64,7 +64,6 @@ async fn known_parameters_are_taken_and_unknown_ones_refused() {
     project.run("db-backup").await.must_exit(0);
     let before = database.everything().await;
     for parameter in [
-        "schema=hunter2",
         "service=hunter2",
         "sslpassword=hunter2",
         "options=-d%20hunter2",
@@ -82,6 +81,15 @@ async fn known_parameters_are_taken_and_unknown_ones_refused() {
         ended.must_exit(2);
         let key = parameter.split('=').next().expect("a key").replace("ssl-mode", "sslmode");
         assert!(ended.error().0.contains(&key), "{}", ended.text());
+        assert!(!ended.text().contains("hunter2"), "{}", ended.text());
+    }
+    // Behind an unencoded `&` of a password, the rest of it looks like a parameter.
+    for parameter in ["schema=hunter2", "password=s3c&hunter2=1", "password=s3c&hunter2=1&sslpassword=x"] {
+        let project = one_table().variable("DATABASE_URL", &with(&database.url(), parameter));
+        let ended = project.run("rollback --to 0").await;
+        let (message, hint) = ended.must_exit(2).error();
+        assert!(message.ends_with("holds a parameter that libpq does not know"), "{message}");
+        assert!(hint.contains("%26"), "{hint}");
         assert!(!ended.text().contains("hunter2"), "{}", ended.text());
     }
     assert_eq!(database.everything().await, before);

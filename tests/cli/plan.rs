@@ -7,6 +7,7 @@ use serde_json::Value;
 use sqlx::{Connection, Executor, Row};
 use tokio::process::Command;
 
+use crate::settings::{seen, told};
 use crate::{all_releases, project, this_workspace};
 
 /// What is rehearsed is a release.
@@ -149,6 +150,27 @@ async fn the_linter_speaks_where_it_knows_better() {
     assert!(hint.contains("mend that line"), "{hint}");
 }
 
+#[tokio::test]
+async fn a_files_own_is_what_it_has_made_before() {
+    let database = Database::create().await;
+    database.execute("CREATE TABLE items (id int, n int)").await;
+    // Enough of them that looking at all that is before each would take very long.
+    let own: String = (0..800)
+        .map(|n| format!("CREATE TABLE own_{n} (id int, n int);\nALTER TABLE own_{n} DROP COLUMN n;\n"))
+        .collect();
+    let up = format!(
+        "ALTER TABLE items DROP COLUMN n;\nDROP TABLE items;\nCREATE TABLE items (id int, n int);\n\
+         ALTER TABLE items DROP COLUMN n;\nALTER TABLE own_0 DROP COLUMN n;\n{own}"
+    );
+    let project = project().write("migrations/1_own.up.sql", &up).on(&database);
+    let plan = json(&project.run("plan --json").await.must_exit(0).stdout);
+    let statements = plan["files"][0]["statements"].as_array().expect("statements").clone();
+    let findings = statements.iter().flat_map(|statement| statement["findings"].as_array().expect("findings"));
+    let found: Vec<String> =
+        findings.map(|finding| format!("{}:{}", finding["line"], finding["rule"].as_str().expect("a rule"))).collect();
+    assert_eq!(found, ["1:ban-drop-column", "2:ban-drop-table", "5:ban-drop-column"]);
+}
+
 /// What is foreseen of rewrites, against what the server does with the table's file.
 #[tokio::test]
 async fn a_rewrite_is_foreseen() {
@@ -264,12 +286,7 @@ async fn the_script_makes_what_migrate_makes() {
     let (by_tool, by_hand) = (Database::create().await, Database::create().await);
     let tool = all_releases().on(&by_tool);
     let hand = all_releases().on(&by_hand);
-    let run = async |words: &str| {
-        let script = hand.run(words).await;
-        hand.change("script.sql", &script.must_exit(0).stdout);
-        let file = hand.path("script.sql").display().to_string();
-        client(folder.join("psql"), &["--no-psqlrc", "--quiet", "--file", &file, &by_hand.url()]).await;
-    };
+    let run = async |words: &str| by_script(&folder, &hand, &by_hand, words).await;
     tool.run("migrate --to 19").await.must_exit(0);
     run("plan --sql --to 19").await;
     assert_eq!(by_hand.history().await, by_tool.history().await);
@@ -285,6 +302,73 @@ async fn the_script_makes_what_migrate_makes() {
     assert_eq!(by_hand.history().await, by_tool.history().await);
     assert_eq!(schema(&folder, &by_hand).await, schema(&folder, &by_tool).await);
     hand.run("rollback --to 1").await.must_exit(0);
+}
+
+/// Gives the text of `plan` with those words to psql.
+async fn by_script(folder: &std::path::Path, project: &Project, database: &Database, words: &str) {
+    let script = project.run(words).await;
+    project.change("script.sql", &script.must_exit(0).stdout);
+    let file = project.path("script.sql").display().to_string();
+    client(folder.join("psql"), &["--no-psqlrc", "--quiet", "--file", &file, &database.url()]).await;
+}
+
+#[tokio::test]
+async fn what_a_file_sets_ends_with_it_in_the_script_as_well() {
+    let Some(folder) = programs() else {
+        docker::skipped("what_a_file_sets_ends_with_it_in_the_script_as_well", "there is no psql here");
+        return;
+    };
+    for mode in ["", "-- no-transaction\n"] {
+        let (by_tool, by_hand) = (Database::create().await, Database::create().await);
+        let role = format!("other_{}", by_tool.name());
+        by_tool.role(&role, "secret").await;
+        // Only one transaction has a place for another role.
+        let as_role = if mode.is_empty() { format!("SET ROLE {role};\n") } else { String::new() };
+        let up = format!(
+            "{mode}CREATE SCHEMA aside;\nSET search_path = aside;\nSET lock_timeout = 0;\n\
+             DO $$ BEGIN PERFORM set_config('statement_timeout', '0', false); END $$;\n{}CREATE TABLE z (id int);\n{as_role}",
+            seen("within")
+        );
+        let down = "SET search_path = aside;\nSET lock_timeout = 0;\nDROP TABLE z;\nDROP TABLE public.within;\n\
+                    DROP SCHEMA aside;\n";
+        let written = || {
+            project()
+                .migration("1_before", &seen("before"), "DROP TABLE before;")
+                .migration("2_sets", &up, &format!("{mode}{down}"))
+                .migration("3_after", &seen("after"), "DROP TABLE after;")
+        };
+        let (tool, hand) = (written().on(&by_tool), written().on(&by_hand));
+        tool.run("migrate").await.must_exit(0);
+        by_script(&folder, &hand, &by_hand, "plan --sql").await;
+        for name in ["before", "within", "after"] {
+            assert_eq!(told(&by_hand, name).await, told(&by_tool, name).await, "{mode}{name}");
+        }
+        assert_eq!(by_hand.history().await, by_tool.history().await, "{mode}");
+        assert_eq!(schema(&folder, &by_hand).await, schema(&folder, &by_tool).await, "{mode}");
+        by_script(&folder, &hand, &by_hand, "plan --rollback --to 0 --sql").await;
+        assert!(by_hand.applied().await.is_empty(), "{mode}");
+    }
+}
+
+#[tokio::test]
+async fn the_script_limits_what_others_would_queue_behind() {
+    let database = Database::create().await;
+    let up = "-- no-transaction\nCREATE TABLE t (id int);\nCREATE INDEX CONCURRENTLY t_id ON t (id);\n\
+              VACUUM FULL t;\nREINDEX SCHEMA public;\nREINDEX TABLE CONCURRENTLY t;\nCLUSTER;\nCALL p();\n";
+    let project = project().migration("1_t", up, "DROP TABLE t;\n").on(&database);
+    let script = project.run("plan --sql").await;
+    // What the projects of these tests let it rise to.
+    for (statement, limit) in [
+        ("CREATE INDEX CONCURRENTLY t_id ON t (id)", 0),
+        ("VACUUM FULL t", 100),
+        ("REINDEX SCHEMA public", 100),
+        ("REINDEX TABLE CONCURRENTLY t", 0),
+        ("CLUSTER", 100),
+        ("CALL p()", 100),
+    ] {
+        let limited = format!("SET lock_timeout = {limit};\nSET statement_timeout = 21600000;\n{statement};\n");
+        assert!(script.must_exit(0).stdout.contains(&limited), "{statement}: {}", script.stdout);
+    }
 }
 
 #[tokio::test]

@@ -9,11 +9,11 @@ const SEEN: &str = "CREATE TABLE public.NAME AS SELECT current_setting('lock_tim
      current_setting('statement_timeout') AS statement_timeout, current_setting('search_path') AS search_path, \
      current_setting('standard_conforming_strings') AS strings, current_user::text AS role;\n";
 
-fn seen(name: &str) -> String {
+pub fn seen(name: &str) -> String {
     SEEN.replace("NAME", name)
 }
 
-async fn told(database: &Database, name: &str) -> String {
+pub async fn told(database: &Database, name: &str) -> String {
     let columns = "concat_ws(' | ', lock_timeout, statement_timeout, search_path, strings, role)";
     database.value(&format!("SELECT {columns} FROM public.{name}")).await
 }

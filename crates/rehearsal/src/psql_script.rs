@@ -74,8 +74,16 @@ pub fn write(out: &mut impl Write, plan: &Plan, heading: &Heading<'_>, terms: &T
 fn one_transaction(out: &mut impl Write, file: &PlannedFile, terms: &Terms<'_>) -> io::Result<()> {
     writeln!(out, "BEGIN;")?;
     limits(out, terms)?;
+    let last = file.script.statements.last().map(|last| last.number);
     for statement in &file.script.statements {
         whole(out, statement)?;
+        if statement.may_set() && Some(statement.number) != last {
+            limits(out, terms)?;
+        }
+    }
+    if restored(out, file)? {
+        // RESET ALL takes them along.
+        limits(out, terms)?;
     }
     writeln!(out, "{}", recorded(file, terms.history_table))?;
     writeln!(out, "COMMIT;")
@@ -94,11 +102,11 @@ fn stepwise(out: &mut impl Write, file: &PlannedFile, terms: &Terms<'_>) -> io::
     }
     for statement in &file.script.statements {
         match &statement.class {
-            Class::NonTransactional(_) => {
-                // CONCURRENTLY waits for others by its nature, and blocks nobody meanwhile.
+            Class::NonTransactional(action) => {
                 writeln!(
                     out,
-                    "SET lock_timeout = 0;\nSET statement_timeout = {};",
+                    "SET lock_timeout = {};\nSET statement_timeout = {};",
+                    terms.limits.lock_timeout_outside(action).as_millis(),
                     terms.limits.concurrently_timeout.as_millis()
                 )?;
                 whole(out, statement)?;
@@ -115,6 +123,7 @@ fn stepwise(out: &mut impl Write, file: &PlannedFile, terms: &Terms<'_>) -> io::
             }
         }
     }
+    restored(out, file)?;
     match file.direction {
         Direction::Up => writeln!(out, "UPDATE {table} SET success = true WHERE version = {version};"),
         Direction::Down => writeln!(out, "{}", recorded(file, table)),
@@ -124,6 +133,18 @@ fn stepwise(out: &mut impl Write, file: &PlannedFile, terms: &Terms<'_>) -> io::
 fn limits(out: &mut impl Write, terms: &Terms<'_>) -> io::Result<()> {
     writeln!(out, "SET LOCAL lock_timeout = {};", terms.limits.lock_timeout.as_millis())?;
     writeln!(out, "SET LOCAL statement_timeout = {};", terms.limits.statement_timeout.as_millis())
+}
+
+/// Ends with the file what it may have set, as [`Session::restore`](crate::postgres::session::Session::restore)
+/// does: the history is found by the session's own search_path, and written by its own role. Says whether
+/// there may have been anything.
+fn restored(out: &mut impl Write, file: &PlannedFile) -> io::Result<bool> {
+    if !file.script.statements.iter().any(Statement::may_set) {
+        return Ok(false);
+    }
+    comment(out, "What the file may have set ends with it, and so does what a .psqlrc has set:")?;
+    writeln!(out, "RESET SESSION AUTHORIZATION;\nRESET ROLE;\nRESET ALL;")?;
+    Ok(true)
 }
 
 /// The statement as it stands in the file, ended once.

@@ -48,13 +48,13 @@ pub enum Action {
     },
     /// What may simply be run again: `VACUUM`, `REINDEX`, `CLUSTER` …
     Repeatable {
-        /// It waits for other transactions by its nature (`CONCURRENTLY`), and blocks nobody meanwhile.
+        /// See [`Action::waits`].
         waits: bool,
     },
     /// What nobody can tell from outside whether it was done: `CALL`, `CREATE DATABASE`, a file that
     /// the parser does not understand.
     Unknown {
-        /// See [`Action::Repeatable`].
+        /// See [`Action::waits`].
         waits: bool,
     },
 }
@@ -98,6 +98,18 @@ pub struct Batch {
     pub sweeps: bool,
     /// The rows that are walked are changed, and not only read or deleted.
     pub updates: bool,
+}
+
+impl Action {
+    /// Whether it waits for other transactions by its nature (`CONCURRENTLY`), and blocks nobody meanwhile. Such
+    /// a one needs no limit for locks; behind any other, others would queue.
+    #[must_use]
+    pub fn waits(&self) -> bool {
+        match self {
+            Self::CreateIndex(_) | Self::DropIndex { .. } | Self::Reindex(_) | Self::DetachPartition { .. } => true,
+            Self::Repeatable { waits } | Self::Unknown { waits } => *waits,
+        }
+    }
 }
 
 impl Class {
@@ -160,7 +172,9 @@ impl Statement {
     /// definitions; of all others it is not known what they call.
     #[must_use]
     pub fn may_set(&self) -> bool {
-        !NEVER_SET.iter().any(|verb| self.begins(verb))
+        // A file that is sent whole is one statement here, and more than one to the server.
+        let may_be_several = self.sql.trim_end().trim_end_matches(';').contains(';');
+        may_be_several || !NEVER_SET.iter().any(|verb| self.begins(verb))
     }
 
     /// Whether it does nothing but change settings, so that it must be there again for those behind it when

@@ -145,6 +145,12 @@ pub enum TargetError {
         /// What is wrong with it.
         reason: String,
     },
+    /// A parameter that there is not. Its name is not repeated: it may be what follows a `&` in a password.
+    #[error("the database URL of target `{name}` holds a parameter that libpq does not know")]
+    UnknownParameter {
+        /// The target.
+        name: String,
+    },
     /// It asks for what is not done here, or for what only one of sqlx and libpq could do.
     #[error("the database URL of target `{name}` asks for what cannot be done: {what}")]
     NotDone {
@@ -188,6 +194,11 @@ impl TargetError {
         match self {
             Self::Malformed { .. } => {
                 "write it as postgres://user:password@host:5432/database, with special characters percent-encoded"
+                    .into()
+            }
+            Self::UnknownParameter { .. } => {
+                "write its parameters as libpq does (sslmode, options, connect_timeout …), and a `&` that is part of a \
+                 value as %26"
                     .into()
             }
             Self::NotDone { instead, .. } => instead.clone(),
@@ -243,7 +254,7 @@ impl Target {
         let mut role = Role::Any;
         let mut parameters: Vec<(&'static str, String)> = Vec::new();
         let mut settings = Vec::new();
-        let mut unknown = None;
+        let mut not_taken = None;
         for (key, value) in pairs.into_iter().filter(|(_, value)| !value.is_empty()) {
             match &*key {
                 "host" => hosts = Some(value),
@@ -270,7 +281,13 @@ impl Target {
                         parameters.push((name, value));
                     }
                     Parameter::LeaveOut => {}
-                    Parameter::Unknown => unknown = unknown.or_else(|| Some(key.to_owned())),
+                    Parameter::NotTaken(name) => {
+                        let reason = format!("neither sqlx nor libpq could be given its parameter `{name}`");
+                        not_taken = not_taken.or_else(|| Some(malformed(&reason)));
+                    }
+                    Parameter::Unknown => {
+                        not_taken = not_taken.or_else(|| Some(TargetError::UnknownParameter { name: name.to_owned() }));
+                    }
                 },
             }
         }
@@ -289,8 +306,8 @@ impl Target {
         }
         // Told first: behind an unencoded `?` of a password, all that follows looks like parameters.
         let user = user.ok_or_else(|| malformed("it names no user"))?;
-        if let Some(key) = unknown {
-            return Err(malformed(&format!("neither sqlx nor libpq could be given its parameter `{key}`")));
+        if let Some(refused) = not_taken {
+            return Err(refused);
         }
         // libpq: the database's name defaults to the user's.
         let database = database.unwrap_or_else(|| user.clone());
@@ -772,6 +789,8 @@ mod tests {
             "postgres://me:hunter2@h/db?sslmode=maybe",
             "postgres://me:1?hunter2@h/db",
             "postgres://me@h/db?sslpassword=hunter2",
+            "postgres://me@h/db?password=s3c&hunter2=1",
+            "host=h user=me password=s3c hunter2=1",
         ] {
             let error = Target::from_url("t", url).expect_err("refused");
             assert!(!format!("{error} {error:?} {}", error.hint()).contains("hunter2"), "{error}");

@@ -167,7 +167,8 @@ impl Names {
         self.renamed.get(&folded(name)).map_or(name, String::as_str)
     }
 
-    fn take_in(&mut self, sql: &str) {
+    /// What a statement does to them; `made` is what it makes.
+    fn take_in(&mut self, sql: &str, made: &[String]) {
         let changes = work::of(sql).into_iter().filter_map(|effort| Some((effort.relation, effort.change?.column)));
         self.retyped.extend(changes.map(|(table, column)| (folded(&table), folded(&column))));
         for (from, to) in renamed(sql).collect::<Vec<_>>() {
@@ -178,7 +179,7 @@ impl Names {
                 self.renamed.insert(folded(&to), first);
             }
         }
-        self.made.extend(made(sql).iter().map(|name| folded(name)));
+        self.made.extend(made.iter().cloned());
     }
 }
 
@@ -195,6 +196,7 @@ fn renamed(sql: &str) -> impl Iterator<Item = (String, String)> {
     })
 }
 
+/// The relations that it makes, as names are compared.
 fn made(sql: &str) -> Vec<String> {
     let tree = SourceFile::parse(sql).tree();
     tree.stmts()
@@ -207,22 +209,27 @@ fn made(sql: &str) -> Vec<String> {
             Stmt::CreateSequence(create) => Some(text(&create.sequence()?)),
             _ => None,
         })
+        .map(|name| folded(&name))
         .collect()
 }
 
 fn of_file(file: &PlannedFile, known: &Known<'_>, names: &mut Names) -> FileOutlook {
     let keeps_code_working = file.direction == Direction::Up && (known.keeps_code_working)(file.version);
-    let mut findings = lint::findings(&file.script, known.lint, known.server, keeps_code_working);
-    findings.retain(|finding| !is_about_its_own(file, finding));
+    let findings = lint::findings(&file.script, known.lint, known.server, keeps_code_working);
+    // What a file makes and takes away again was never anybody else's.
+    let mut its_own = BTreeSet::new();
     let statements = file.script.together().filter_map(|Together { statements, .. }| {
         let statement = statements.first()?;
         let behind = statement.number - 1 + statements.len();
         let next = file.script.statements.get(behind).map_or(usize::MAX, |next| next.offset);
         // What stands before the first one is about the file.
         let from = if statement.number == 1 { 0 } else { statement.offset };
-        let of_it = findings.iter().filter(|finding| (from..next).contains(&finding.offset)).cloned().collect();
+        let found = findings.iter().filter(|finding| (from..next).contains(&finding.offset));
+        let of_it = shown(found, statements, &its_own);
         let outlook = StatementOutlook { together: statements.len(), ..of_statement(statement, of_it, known, names) };
-        names.take_in(&statement.sql);
+        let made = made(&statement.sql);
+        names.take_in(&statement.sql, &made);
+        its_own.extend(made);
         Some(outlook)
     });
     FileOutlook {
@@ -239,15 +246,27 @@ fn of_file(file: &PlannedFile, known: &Known<'_>, names: &mut Names) -> FileOutl
     }
 }
 
-/// What a file makes and takes away again was never anybody else's.
-fn is_about_its_own(file: &PlannedFile, finding: &Finding) -> bool {
-    let before = file.script.statements.iter().take_while(|statement| statement.offset <= finding.offset);
-    let before: Vec<&Statement> = before.collect();
-    let Some((statement, before)) = before.split_last() else { return false };
-    let made: Vec<String> =
-        before.iter().flat_map(|statement| made(&statement.sql)).map(|name| folded(&name)).collect();
+/// Those of a group's findings that are about more than what the file has made before.
+fn shown<'a>(
+    found: impl Iterator<Item = &'a Finding>,
+    statements: &[Statement],
+    its_own: &BTreeSet<String>,
+) -> Vec<Finding> {
+    let mut known = HashMap::new();
+    let is_about_its_own = |finding: &&Finding| {
+        let behind = statements.partition_point(|statement| statement.offset <= finding.offset);
+        // A finding above the first statement is about the file.
+        let Some(statement) = behind.checked_sub(1).and_then(|index| statements.get(index)) else { return false };
+        *known.entry(statement.number).or_insert_with(|| locks_only(its_own, &statement.sql))
+    };
+    let (_, shown): (Vec<_>, Vec<_>) = found.partition(is_about_its_own);
+    shown.into_iter().cloned().collect()
+}
+
+/// Whether a statement locks relations, and none but those.
+fn locks_only(made: &BTreeSet<String>, sql: &str) -> bool {
     let own = |locked: &Locked| matches!(locked, Locked::Relation(name) if made.contains(&folded(name)));
-    let locks = locks::of(&statement.sql).known;
+    let locks = locks::of(sql).known;
     let mut relations = locks.iter().filter(|lock| matches!(lock.on, Locked::Relation(_))).peekable();
     relations.peek().is_some() && relations.all(|lock| own(&lock.on))
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::window::Window;
+use crate::statement::Action;
 
 /// The limits of a target. Every field can be set in `rehearsal.toml` under `[limits]`, and for one target
 /// under `[targets.NAME.limits]`.
@@ -108,6 +109,12 @@ impl Limits {
     /// What `lock_timeout` may rise to; no less than where it begins.
     pub(crate) fn highest_lock_timeout(&self) -> Duration {
         self.lock_timeout_most.max(self.lock_timeout)
+    }
+
+    /// The `lock_timeout` of a statement outside of a transaction, which is tried once; 0 is none. What waits by
+    /// its nature has its budget on the whole. Anything else must not make others queue behind it.
+    pub(crate) fn lock_timeout_outside(&self, action: &Action) -> Duration {
+        if action.waits() { Duration::ZERO } else { self.highest_lock_timeout() }
     }
 
     /// The first field whose value cannot be meant, with what it must be. To PostgreSQL a limit of 0

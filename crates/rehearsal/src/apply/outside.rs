@@ -110,25 +110,20 @@ async fn execute(
     begun: bool,
     tries: Option<&mut Tries>,
 ) -> Result<u64, Trouble> {
-    // CONCURRENTLY waits for other transactions by its nature, and blocks nobody meanwhile: the
-    // budget is on the whole. Anything else must not make others queue behind it.
-    let waits = match action {
-        Action::CreateIndex(_) | Action::DropIndex { .. } | Action::Reindex(_) | Action::DetachPartition { .. } => true,
-        Action::Repeatable { waits } | Action::Unknown { waits } => *waits,
-    };
+    let waits = action.waits();
     let place = format!("{}:{}", file.script.path.display(), statement.line);
     if begun && matches!(action, Action::Repeatable { .. }) {
         applier.events.info(format!("{place} was begun before, and is run again: that does no harm"));
     }
     let rows = if waits {
-        limit(applier, Duration::ZERO).await?;
+        limit(applier, applier.limits.lock_timeout_outside(action)).await?;
         let waiting = Waiting::new(applier.session, place, applier.events);
         waiting.foretell(applier.session).await?;
         waiting.during(act(applier, statement, action, begun)).await
     } else if let Some(tries) = tries {
         attempt(applier, statement, tries).await
     } else {
-        limit(applier, applier.limits.highest_lock_timeout()).await?;
+        limit(applier, applier.limits.lock_timeout_outside(action)).await?;
         act(applier, statement, action, begun).await
     }?;
     applier.session.reset_limits().await?;

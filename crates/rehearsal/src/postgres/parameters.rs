@@ -119,6 +119,23 @@ const LEFT_OUT: &[&str] = &[
     "tcp_user_timeout",
 ];
 
+/// Parameters that libpq takes and that cannot be handed on: neither does sqlx know them, nor is there a variable.
+/// Only their names may be told: what is no parameter at all may be a piece of a password.
+const NOT_TAKEN: &[&str] = &[
+    "oauth_client_id",
+    "oauth_client_secret",
+    "oauth_issuer",
+    "oauth_scope",
+    "replication",
+    "scram_client_key",
+    "scram_server_key",
+    "service",
+    "servicefile",
+    "ssl",
+    "sslkeylogfile",
+    "sslpassword",
+];
+
 /// sqlx's own parameter, which libpq lacks.
 pub(crate) const STATEMENT_CACHE: &str = "statement-cache-capacity";
 
@@ -129,7 +146,9 @@ pub(crate) enum Parameter {
     Keep(&'static str),
     /// It may be left out.
     LeaveOut,
-    /// Nobody here can do what it asks for.
+    /// libpq knows it, and nobody here can do what it asks for.
+    NotTaken(&'static str),
+    /// Not even libpq knows it.
     Unknown,
 }
 
@@ -146,7 +165,10 @@ pub(crate) fn look_up(key: &str) -> Parameter {
     match VARIABLES.iter().find(|(known, _)| *known == name) {
         Some((known, _)) => Parameter::Keep(known),
         None if LEFT_OUT.contains(&name) => Parameter::LeaveOut,
-        None => Parameter::Unknown,
+        None => NOT_TAKEN
+            .iter()
+            .find(|known| **known == name)
+            .map_or(Parameter::Unknown, |known| Parameter::NotTaken(known)),
     }
 }
 

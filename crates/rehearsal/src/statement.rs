@@ -580,6 +580,7 @@ mod tests {
     #[test]
     fn what_the_parser_does_not_know_is_sent_whole() {
         let parsed = parsed("CREATE TABL x (a int);\nSELECT 1;");
+        assert!(parsed.statements[0].may_set());
         assert!(parsed.unparsed.is_some());
         assert_eq!(parsed.statements.len(), 1);
         assert_eq!(parsed.statements[0].sql, "CREATE TABL x (a int);\nSELECT 1;");

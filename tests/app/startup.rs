@@ -1,5 +1,6 @@
 //! What the service does with its migrations when it starts.
 
+use rehearsal::startup::{StartupPolicy, StartupTerms};
 use rehearsal_tests::Database;
 use reqwest::StatusCode;
 use tokio::task::JoinHandle;
@@ -55,6 +56,46 @@ async fn the_policy_decides_what_a_start_does() {
     assert_eq!(database.applied().await, ["1", "2"]);
     app::migrate(&config(&database, &[("APP_MIGRATE", "apply")])).await.expect("it starts");
     assert_eq!(database.applied().await.len(), embedded().len());
+}
+
+/// What a workspace has decided of its history and its journal holds for the service as well.
+#[tokio::test]
+async fn a_start_goes_by_what_the_workspace_says_of_history_and_journal() {
+    let database = Database::create().await;
+    let mut config = config(&database, &[]);
+    config.migrate = config.migrate.with_config("[journal]\nschema = 'ops'\n").expect("it can be meant");
+    app::migrate(&config).await.expect("it starts");
+    assert!(database.value::<bool>("SELECT to_regclass('ops.journal') IS NOT NULL").await);
+    assert!(database.value::<bool>("SELECT to_regnamespace('rehearsal') IS NULL").await);
+
+    // A version whose file is gone for good, and one that comes late.
+    let newest = *embedded().last().expect("there are some");
+    database.execute("INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) VALUES (0, 'gone', true, '', 0)").await;
+    let error = app::migrate(&config).await.expect_err("it is not accepted");
+    assert!(format!("{error:#}").contains("version 0"), "{error:#}");
+    config.migrate = config.migrate.with_config("[history]\nmissing_files = [0]\n").expect("it can be meant");
+    app::migrate(&config).await.expect("it starts");
+
+    let after = newest + 1;
+    database.execute(&format!("INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) VALUES ({after}, 'newer', true, '', 0)")).await;
+    database.execute(&format!("DELETE FROM _sqlx_migrations WHERE version = {newest}")).await;
+    config.migrate.policy = StartupPolicy::Check;
+    let error = app::migrate(&config).await.expect_err("it is out of order");
+    assert!(format!("{error:#}").contains("out of order"), "{error:#}");
+    let text = format!("[history]\nmissing_files = [0]\nout_of_order = [{newest}]\n");
+    config.migrate = config.migrate.with_config(&text).expect("it can be meant");
+    app::migrate(&config).await.expect("it may come late");
+}
+
+#[tokio::test]
+async fn terms_that_cannot_be_meant_are_refused_with_their_line() {
+    let terms = StartupTerms::from(StartupPolicy::Check);
+    let told = |text: &str| terms.clone().with_config(text).expect_err("refused").to_string();
+    assert_eq!(
+        told("[backup]\n[history]\nlate = true\n"),
+        "rehearsal.toml: line 3: unknown field `late`, expected `out_of_order` or `missing_files`"
+    );
+    assert!(told("[journal]\nschema = 'public'\n").contains("journal.schema must be"));
 }
 
 /// A database that does not fit what the service was built with must not be served on.

@@ -11,7 +11,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 use sqlx::Executor;
 
-use crate::project;
+use crate::{filled, project};
 
 /// What COPY has to escape, what a dump could get wrong, and names that need quotes.
 const AWKWARD: &str = r#"
@@ -35,6 +35,7 @@ CREATE MATERIALIZED VIEW mv AS SELECT count(*) AS rows FROM plain;
 CREATE SEQUENCE s; SELECT nextval('s'), nextval('s');
 CREATE DOMAIN small AS int CHECK (value < 10);
 CREATE TYPE mood AS ENUM ('sad', 'happy');
+SELECT lo_from_bytea(0, convert_to(repeat('large object ', 1000), 'UTF8')), lo_create(0);
 CREATE FUNCTION f() RETURNS small LANGUAGE sql BEGIN ATOMIC SELECT 1; SELECT 2::small; END;
 "#;
 
@@ -52,15 +53,20 @@ const TABLES: [&str; 10] = [
     "_sqlx_migrations",
 ];
 
-async fn awkward() -> (Database, Project) {
-    let database = Database::create().await;
-    database.execute(AWKWARD).await;
-    let project = project().migration("1_a", "CREATE TABLE a (id int);", "DROP TABLE a;").on(&database);
-    project.run("migrate").await.must_exit(0);
-    (database, project)
+pub(crate) async fn awkward() -> (Database, Project) {
+    filled(AWKWARD).await
 }
 
-fn only_backup(project: &Project) -> PathBuf {
+/// Writes a manifest with a seal that fits, as somebody might who means harm: its seal is no signature.
+fn write_sealed(path: &Path, mut manifest: Value) {
+    let open = "0".repeat(64);
+    manifest["seal"] = open.clone().into();
+    let text = manifest.to_string();
+    let seal: String = Sha256::digest(&text).iter().map(|byte| format!("{byte:02x}")).collect();
+    std::fs::write(path, text.replacen(&open, &seal, 1)).expect("it can be written");
+}
+
+pub(crate) fn only_backup(project: &Project) -> PathBuf {
     let names = project.names_in("backups/dev");
     let [name] = &names[..] else { panic!("one backup, and nothing else: {names:?}") };
     project.path(&format!("backups/dev/{name}"))
@@ -84,7 +90,8 @@ async fn the_manifest_tells_the_truth() {
     let backup = only_backup(&project);
     let manifest: Value =
         serde_json::from_slice(&std::fs::read(backup.join("manifest.json")).expect("a manifest")).expect("JSON");
-    assert_eq!(manifest["format"], 1);
+    assert_eq!(manifest["format"], 2);
+    assert_eq!(manifest["id"], backup.file_name().and_then(|name| name.to_str()).expect("a name"));
     assert_eq!(manifest["target"], "dev");
     assert_eq!(manifest["database"], database.name());
     assert_eq!(manifest["migration"], 1);
@@ -142,7 +149,8 @@ async fn a_restore_equals_the_source() {
     let copy = project.variable("DATABASE_URL", &restored.url());
     copy.run("status").await.must_exit(0).must_say("1 migration applied, 0 pending");
     // A second time the name is taken, and nothing is overwritten.
-    let ended = copy.run(&format!("restore --into {name}")).await;
+    let backup = copy.names_in("backups/dev").pop().expect("a backup");
+    let ended = copy.run(&format!("restore {backup} --into {name}")).await;
     ended.must_exit(2);
     insta::with_settings!({filters => words::filters()}, { assert_snapshot!("restore_occupied", ended.error().0) });
 }
@@ -180,6 +188,11 @@ async fn damage_is_found_before_anything_is_restored() {
         .max_by_key(|path| path.metadata().expect("its size").len());
     let largest = largest.expect("data");
     let toc = backup.join("dump/toc.dat");
+    let named = |start: &str| {
+        let is = |path: &&PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(start));
+        files.iter().find(is).unwrap_or_else(|| panic!("{start} in {files:?}"))
+    };
+    let (large_object, list_of_large_objects) = (named("blob_"), named("blobs"));
     let databases = "SELECT datname FROM pg_database ORDER BY 1";
     let restored = format!("{}_restored", database.name());
     let restore = format!("restore --into {restored}");
@@ -195,6 +208,8 @@ async fn damage_is_found_before_anything_is_restored() {
         ("flipped_byte", largest, Box::new(|path| flip(path, 40))),
         ("flipped_last_byte", largest, Box::new(|path| flip(path, usize::MAX))),
         ("flipped_byte_in_the_contents", &toc, Box::new(|path| flip(path, 200))),
+        ("flipped_byte_in_a_large_object", large_object, Box::new(|path| flip(path, 12))),
+        ("flipped_byte_in_their_list", list_of_large_objects, Box::new(|path| flip(path, 1))),
         (
             "truncated",
             largest,
@@ -236,9 +251,16 @@ async fn damage_is_found_before_anything_is_restored() {
         std::fs::write(&manifest, text).expect("it can be written");
         project.run(&restore).await.must_exit(3).must_say("the manifest of ");
     }
-    let newer = String::from_utf8_lossy(&kept).replacen("\"format\": 1", "\"format\": 2", 1);
+    let newer = String::from_utf8_lossy(&kept).replacen("\"format\": 2", "\"format\": 3", 1);
     std::fs::write(&manifest, newer).expect("it can be written");
-    project.run(&restore).await.must_exit(3).must_say("its format is 2, and this version knows 1");
+    project.run(&restore).await.must_exit(3).must_say("its format is 3, and this version knows 1 to 2");
+    // Edited by hand: a number of rows, and a word that changes nothing.
+    let text = String::from_utf8_lossy(&kept);
+    for (old, new) in [("\"rows\": 502", "\"rows\": 501"), ("\"target\": \"dev\"", "\"target\":  \"dev\"")] {
+        assert!(text.contains(old), "{old} in {text}");
+        std::fs::write(&manifest, text.replacen(old, new, 1)).expect("it can be written");
+        project.run(&restore).await.must_exit(3).must_say("its seal is broken");
+    }
     std::fs::remove_file(&manifest).expect("it can be removed");
     project.run(&format!("{restore} {}", backup.display())).await.must_exit(3).must_say("it has no manifest");
     let ended = project.run(&restore).await;
@@ -261,10 +283,10 @@ async fn contents_that_are_not_what_the_manifest_says_are_not_left_behind() {
     let tables = changed["tables"].as_array_mut().expect("tables");
     let plain = tables.iter_mut().find(|table| table["name"] == "plain").expect("the table");
     plain["fingerprint"] = "0".repeat(32).into();
-    std::fs::write(&manifest, changed.to_string()).expect("it can be written");
+    write_sealed(&manifest, changed);
     let restored = format!("{}_restored", database.name());
     let ended = project.run(&format!("restore --into {restored}")).await;
-    ended.must_exit(1).must_say("public.plain has as many rows, but not the same contents");
+    ended.must_exit(3).must_say("public.plain: 502 rows, but not with the same contents");
     assert_eq!(
         database.value::<i64>(&format!("SELECT count(*) FROM pg_database WHERE datname = '{restored}'")).await,
         0
@@ -272,7 +294,10 @@ async fn contents_that_are_not_what_the_manifest_says_are_not_left_behind() {
 }
 
 /// pg_dump waits for a lock here, so that it is hit while it runs.
-async fn while_it_dumps(database: &Database, project: &Project) -> (rehearsal_tests::Running, sqlx::PgConnection) {
+pub(crate) async fn while_it_dumps(
+    database: &Database,
+    project: &Project,
+) -> (rehearsal_tests::Running, sqlx::PgConnection) {
     let mut holder = database.connect().await;
     holder.execute("BEGIN; LOCK TABLE plain").await.expect("the lock");
     let running = project.start("db-backup");
@@ -284,17 +309,24 @@ async fn while_it_dumps(database: &Database, project: &Project) -> (rehearsal_te
     (running, holder)
 }
 
+async fn sessions_of_pg_dump(database: &Database) -> i64 {
+    let named = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name LIKE 'rehearsal/pg_dump-%'";
+    database.value(named).await
+}
+
 #[tokio::test]
 async fn an_interrupted_backup_is_none() {
     let (database, project) = awkward().await;
     for signal in [Signal::INT, Signal::TERM] {
         let (running, holder) = while_it_dumps(&database, &project).await;
+        assert!(sessions_of_pg_dump(&database).await > 0, "pg_dump's own sessions are told from ours");
         running.signal(signal);
         let ended = running.end().await;
         ended.must_exit(130);
         project.must_be_clean_after(&ended).await;
         assert!(project.names_in("backups/dev").is_empty(), "{:?}", project.names_in("backups/dev"));
-        until("pg_dump's sessions end", async || database.sessions().await.is_empty().then_some(())).await;
+        // Seen gone, and not by and by: the run does not end before them.
+        assert_eq!(sessions_of_pg_dump(&database).await, 0);
         drop(holder);
     }
 }
@@ -305,6 +337,7 @@ async fn a_killed_backup_is_none_and_is_swept_by_the_next() {
     let (running, holder) = while_it_dumps(&database, &project).await;
     let began = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'rehearsal/backup'";
     assert!(database.value::<i64>(began).await > 0);
+    assert!(sessions_of_pg_dump(&database).await > 0, "pg_dump's own sessions are told from ours");
     running.signal(Signal::KILL);
     let killed = running.end().await;
     assert_eq!(killed.code, None);
@@ -313,8 +346,9 @@ async fn a_killed_backup_is_none_and_is_swept_by_the_next() {
     // Nobody takes it for a backup.
     assert!(left.iter().all(|name| name.contains(".partial")), "{left:?}");
     project.run("restore").await.must_exit(2).must_say("there is no backup of `dev`");
+    // They end although nobody lets them have what they wait for: their pg_dump has died with us.
+    until("pg_dump's sessions end", async || (sessions_of_pg_dump(&database).await == 0).then_some(())).await;
     drop(holder);
-    until("pg_dump's sessions end", async || database.sessions().await.is_empty().then_some(())).await;
     project.run("db-backup").await.must_exit(0);
     let _ = only_backup(&project);
     project.must_be_clean_after(&killed).await;
@@ -373,13 +407,13 @@ async fn sequences_are_in_a_backup_and_restored() {
     assert_eq!(database::of(&name).value::<i64>("SELECT nextval('keyed_id_seq')").await, 6);
     // One that comes out of the dump at another place is found.
     manifest["sequences"][4]["last_value"] = 42.into();
-    std::fs::write(&path, manifest.to_string()).expect("it can be written");
+    write_sealed(&path, manifest);
     let ended = project.run(&format!("restore --into {}_other", database.name())).await;
-    ended.must_exit(1).must_say("the sequence public.up stands at 41 instead of 42");
+    ended.must_exit(3).must_say("the sequence public.up stands at 41 instead of 42");
 }
 
 /// A pg_dump that notes its arguments, and before a backup runs this.
-fn with_pg_dump(project: Project, before: &str) -> Option<Project> {
+pub(crate) fn with_pg_dump(project: Project, before: &str) -> Option<Project> {
     let path: Vec<PathBuf> = std::env::split_paths(&std::env::var_os("PATH")?).collect();
     let installed = rehearsal::postgres::programs::find(&[], &path).into_iter().next()?;
     let real = installed.folder.display();
@@ -424,14 +458,18 @@ async fn a_backup_is_of_one_moment() {
 }
 
 /// A file system that is too small, of this test's own.
-struct SmallDisk(PathBuf);
+pub struct SmallDisk(PathBuf);
 
 impl SmallDisk {
-    fn mount(at: PathBuf, kilobytes: u32) -> Option<Self> {
+    pub fn mount(at: PathBuf, kilobytes: u32) -> Option<Self> {
         std::fs::create_dir_all(&at).expect("a folder");
         let size = format!("size={kilobytes}k");
         let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", &size, "tmpfs"]).arg(&at).output().ok()?;
         mounted.status.success().then_some(Self(at))
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.0
     }
 }
 

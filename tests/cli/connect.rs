@@ -37,11 +37,10 @@ async fn settings_of_the_url_reach_sessions_programs_and_the_copy() {
     }
 }
 
-/// The role that may read is one that has to be taken on: pg_dump must take it on as well.
-#[tokio::test]
-async fn pg_dump_begins_with_the_settings_of_the_url() {
+/// A database, the URL of a role with the password `secret`, and the role that it has to take on before it may read.
+async fn read_by_another_role() -> (Database, String, String) {
     let database = Database::create().await;
-    let (login, reader) = (format!("login_{}", database.name()), format!("noinherit_{}", database.name()));
+    let (login, reader) = (format!("login_{}", database.name()), format!("reader_{}", database.name()));
     let url = database.role(&login, "secret").await;
     database
         .execute(&format!(
@@ -49,6 +48,13 @@ async fn pg_dump_begins_with_the_settings_of_the_url() {
              ALTER ROLE {login} NOINHERIT; GRANT {reader} TO {login}"
         ))
         .await;
+    (database, url, reader)
+}
+
+/// pg_dump must take it on as well.
+#[tokio::test]
+async fn pg_dump_begins_with_the_settings_of_the_url() {
+    let (_database, url, reader) = read_by_another_role().await;
     let project = one_table();
     let project = project.variable("DATABASE_URL", &with(&url, &format!("options=-c%20role%3D{reader}")));
     project.run("db-backup").await.must_exit(0);
@@ -84,12 +90,20 @@ async fn known_parameters_are_taken_and_unknown_ones_refused() {
         assert!(!ended.text().contains("hunter2"), "{}", ended.text());
     }
     // Behind an unencoded `&` of a password, the rest of it looks like a parameter.
-    for parameter in ["schema=hunter2", "password=s3c&hunter2=1", "password=s3c&hunter2=1&sslpassword=x"] {
+    let (unknown, no_value) = ("holds a parameter that libpq does not know", "has no `=` (a `&` that is part of");
+    for (parameter, told) in [
+        ("schema=hunter2", unknown),
+        ("password=s3c&hunter2=1", "does not know, right behind the password"),
+        ("password=s3c&hunter2=", "does not know, right behind the password"),
+        ("password=s3c&hunter2=1&sslpassword=x", unknown),
+        ("password=s3c&hunter2", no_value),
+        ("password=hunter2&", no_value),
+    ] {
         let project = one_table().variable("DATABASE_URL", &with(&database.url(), parameter));
         let ended = project.run("rollback --to 0").await;
         let (message, hint) = ended.must_exit(2).error();
-        assert!(message.ends_with("holds a parameter that libpq does not know"), "{message}");
-        assert!(hint.contains("%26"), "{hint}");
+        assert!(message.contains(told), "{parameter}: {message}");
+        assert!(format!("{message} {hint}").contains("%26"), "{hint}");
         assert!(!ended.text().contains("hunter2"), "{}", ended.text());
     }
     assert_eq!(database.everything().await, before);
@@ -193,15 +207,7 @@ async fn every_way_to_say_where_it_is() {
 /// What PGOPTIONS says reaches pg_dump as it reaches sqlx, which reads it by itself.
 #[tokio::test]
 async fn variables_beside_a_url_go_for_both() {
-    let database = Database::create().await;
-    let (login, reader) = (format!("both_{}", database.name()), format!("reader_{}", database.name()));
-    let url = database.role(&login, "secret").await;
-    database
-        .execute(&format!(
-            "CREATE TABLE a (id int); CREATE ROLE {reader}; GRANT pg_read_all_data TO {reader}; \
-             ALTER ROLE {login} NOINHERIT; GRANT {reader} TO {login}"
-        ))
-        .await;
+    let (_database, url, reader) = read_by_another_role().await;
     let project = one_table().variable("DATABASE_URL", &url.replace(":secret", ""));
     let project = project.variable("PGPASSWORD", "secret").variable("PGOPTIONS", &format!("-c role={reader}"));
     project.run("db-backup").await.must_exit(0);

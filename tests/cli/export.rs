@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use rehearsal_tests::{Database, Project};
 use serde_json::Value;
 
-use crate::project;
+use crate::filled;
 
 /// What the two formats have to escape, and names that need quotes.
 const AWKWARD: &str = r#"
@@ -25,11 +25,7 @@ CREATE TABLE no_rows (id int);
 "#;
 
 async fn awkward() -> (Database, Project) {
-    let database = Database::create().await;
-    database.execute(AWKWARD).await;
-    let project = project().migration("1_a", "CREATE TABLE a (id int);", "DROP TABLE a;").on(&database);
-    project.run("migrate").await.must_exit(0);
-    (database, project)
+    filled(AWKWARD).await
 }
 
 /// The folders beside the target's backups.
@@ -131,4 +127,29 @@ async fn rows_that_are_hidden_are_an_error() {
     let ended = project.start_on(&url, "db-backup --tables plain").end().await;
     ended.must_exit(3).must_say("row-level security");
     assert!(folders(&project).is_empty());
+}
+
+/// Its digests are there to be compared.
+#[tokio::test]
+async fn what_was_exported_can_be_checked() {
+    let (_database, project) = awkward().await;
+    project.run("db-backup --tables * --format csv").await.must_exit(0);
+    let (folder, _) = exported(&project);
+    let id = folder.file_name().and_then(|name| name.to_str()).expect("a name").to_owned();
+    project
+        .run(&format!("db-backup show {id}"))
+        .await
+        .must_exit(0)
+        .must_say("public.plain")
+        .must_say("exported tables");
+    let check = format!("db-backup check {id}");
+    project.run(&check).await.must_exit(0).must_say("5 files read");
+    let file = folder.join("public.plain.csv");
+    let mut text = std::fs::read(&file).expect("it is there");
+    text[3] ^= 1;
+    std::fs::write(&file, text).expect("it is written");
+    for command in [check.as_str(), "db-backup check --all"] {
+        project.run(command).await.must_exit(3).must_say("public.plain.csv has another digest");
+    }
+    project.run("db-backup list").await.must_exit(0).must_say(&format!("{id}  wrong"));
 }

@@ -116,7 +116,7 @@ async fn a_file_that_is_gone_for_good() {
     let before = database.everything().await;
     let (error, hint) = project.run("rollback --to 1").await.must_exit(3).error();
     assert!(error.contains("version 2 has no files"), "{error}");
-    assert!(hint.contains("cargo xtask restore"), "{hint}");
+    assert!(hint.contains("cargo xtask rollback --way restore"), "{hint}");
     assert_eq!(database.everything().await, before);
 }
 
@@ -211,7 +211,7 @@ async fn versions_of_any_width_and_names_of_any_kind() {
     project.run("rollback --steps 1").await.must_exit(0);
     let (error, hint) = project.run("rollback --steps 1").await.must_exit(3).error();
     assert!(error.contains("version 20240101120000 has no down file"), "{error}");
-    assert!(hint.contains("cargo xtask restore"), "{hint}");
+    assert!(hint.contains("cargo xtask rollback --way restore"), "{hint}");
     for (name, says) in [
         ("9223372036854775808_e.sql", "9223372036854775808_e.sql"),
         ("foo_bar.sql", "foo_bar.sql"),

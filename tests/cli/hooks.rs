@@ -81,7 +81,7 @@ async fn what_is_always_run_is_run_after_ctrl_c() {
     let running = project.start("migrate");
     until("the statement runs", async || {
         let sql = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND state = 'active' \
-                   AND query LIKE 'SELECT pg_sleep%'";
+                   AND query LIKE '%SELECT pg_sleep%' AND pid <> pg_backend_pid()";
         (database.value::<i64>(sql).await > 0).then_some(())
     })
     .await;

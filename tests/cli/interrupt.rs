@@ -276,6 +276,44 @@ async fn while_a_lock_is_waited_for() {
     until("no session is left", async || database.sessions().await.is_empty().then_some(())).await;
 }
 
+/// In the very wait, which would last for minutes: in a transaction, in a batch, and in a statement of its own.
+#[tokio::test]
+async fn in_the_middle_of_a_wait_for_a_lock() {
+    for (what, up) in [
+        ("ALTER TABLE", "ALTER TABLE items ADD COLUMN c int;\n"),
+        ("UPDATE", "UPDATE items SET n = n + 1 WHERE /* batch: items.id */ TRUE;\n"),
+        ("VACUUM", "-- no-transaction\nVACUUM items;\n"),
+    ] {
+        for signal in [Signal::INT, Signal::TERM] {
+            let database = Database::create().await;
+            let limits = "[limits]\nlock_timeout = '10min'\nlock_timeout_most = '10min'\nbatch_time = '10min'\n";
+            let project = project().items(10).migration("4_wait", up, "SELECT 1;").write("rehearsal.toml", limits);
+            let project = project.on(&database);
+            project.run("migrate --to 3").await.must_exit(0);
+            let before = state(&database).await;
+            let mut holder = database.connect().await;
+            holder.execute("BEGIN; LOCK TABLE items IN SHARE MODE").await.expect("the lock");
+            let running = project.start("migrate");
+            until(&format!("{what} waits"), async || {
+                let waits = format!(
+                    "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() \
+                     AND wait_event_type = 'Lock' AND application_name = 'rehearsal/migrate' AND query LIKE '%{what}%'"
+                );
+                (database.value::<i64>(&waits).await > 0).then_some(())
+            })
+            .await;
+            running.signal(signal);
+            must_be_over(&running.end().await, &database).await;
+            holder.execute("COMMIT").await.expect("the lock is given back");
+            let rows =
+                |lines: Vec<String>| lines.into_iter().filter(|line| !line.starts_with("4 ")).collect::<Vec<_>>();
+            assert_eq!(rows(state(&database).await), before, "{what}: nothing is done");
+            project.run("migrate").await.must_exit(0);
+            assert_eq!(database.applied().await, ["1", "2", "3", "4"], "{what}");
+        }
+    }
+}
+
 /// Kills at moments nobody chose. Whatever the moment, the runs after it end in the same state.
 #[tokio::test]
 async fn killed_at_random_moments() {

@@ -4,14 +4,15 @@
 //! A run has too many round trips for stopping at each in every suite: some are taken, evenly, with the
 //! ways to stop in turn. `REHEARSAL_TEST_KILLS=all` stops at each of them in each way, which takes an hour.
 
-use rehearsal::target::Target;
 use rehearsal_tests::gate::{Gate, Moment};
-use rehearsal_tests::state::{self, Chance};
-use rehearsal_tests::{Database, Ended, Project, Running, server, until};
+use rehearsal_tests::{Database, Ended, Project, Running, server, state, until};
 use rustix::process::Signal;
-use sqlx::{ConnectOptions, Connection, Executor};
+use sqlx::Executor;
 
-use crate::{all_releases, project};
+use crate::stopped::{
+    BATCHES, Case, INDEXES, MADE_ANEW, ONE_TRANSACTION, RELEASES, before, before_on, crash, items, partitioned,
+    terminate, terminate_those, with_file,
+};
 
 /// With this a run begins that writes: what comes before only reads.
 const FROM: &str = "pg_try_advisory_lock";
@@ -43,28 +44,7 @@ const BLOWS: &[(Blow, Moment)] = &[
 
 const CRASHES: &[(Blow, Moment)] = &[(Blow::Crash, Moment::After), (Blow::Crash, Moment::During)];
 
-/// A command, and what it is run on.
-struct Case {
-    project: Project,
-    base: Database,
-    command: String,
-    /// Whether the statement was done whose outcome only somebody who looks can tell.
-    was_done: Option<&'static str>,
-}
-
 impl Case {
-    /// The project's newest files, on a database with everything up to `base`.
-    async fn new(project: Project, base: i64) -> Self {
-        Self::on(&server().database("postgres"), project, base).await
-    }
-
-    async fn on(server: &Target, project: Project, base: i64) -> Self {
-        let database = Database::create_on(server).await;
-        let project = project.on(&database);
-        project.run(&format!("migrate --to {base}")).await.must_exit(0);
-        Self { project, base: database, command: "migrate".into(), was_done: None }
-    }
-
     /// Stops it in some of its places, in one way after the other.
     async fn stopped_everywhere(&self, blows: &[(Blow, Moment)], most: usize) {
         let first = self.base.copy().await;
@@ -98,15 +78,6 @@ impl Case {
         }
     }
 
-    /// What two undisturbed runs do not share, when one of them finds its sequences further on.
-    async fn chance(&self, first: &Database) -> Chance {
-        const FURTHER: &str = "SELECT setval(c.oid, 1000000) FROM pg_class c WHERE relkind = 'S'";
-        let second = self.base.copy().await;
-        second.execute(FURTHER).await;
-        self.project.start_on(&second.url(), &self.command).end().await.must_exit(0);
-        state::chance(first, &second).await
-    }
-
     /// A run that is stopped there, if it gets as far.
     async fn stopped(&self, database: &Database, place: usize, blow: Blow, moment: Moment) -> Ended {
         let gate = Gate::shut_at(database.target(), FROM, place, moment).await;
@@ -138,18 +109,6 @@ impl Case {
         }
         running.end().await
     }
-
-    /// The next run. Nothing is waited for before it: a backend of the one before may still be at work.
-    async fn gone_on(&self, database: &Database) -> Ended {
-        let url = database.url();
-        let ended = self.project.start_on(&url, &self.command).end().await;
-        let Some(was_done) = self.was_done.filter(|_| ended.code == Some(5)) else { return ended };
-        let (error, hint) = ended.error();
-        assert!(error.contains("whether it was done cannot be told from outside"), "{error}");
-        assert!(hint.contains("--unsure done or --unsure not-done"), "{hint}");
-        let told = if database.value::<bool>(was_done).await { "done" } else { "not-done" };
-        self.project.start_on(&url, &format!("{} --unsure {told}", self.command)).end().await
-    }
 }
 
 /// Which round trips, and how each of them is stopped.
@@ -169,89 +128,23 @@ fn places(
     })
 }
 
-async fn terminate(database: &Database) {
-    terminate_those(database, "%").await;
-}
-
-/// Ends the sessions whose application is called like that.
-async fn terminate_those(database: &Database, application: &str) {
-    let sql = format!(
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() \
-         AND pid <> pg_backend_pid() AND backend_type = 'client backend' AND application_name LIKE '{application}'"
-    );
-    database.execute(&sql).await;
-    until("its sessions end", async || database.sessions().await.is_empty().then_some(())).await;
-}
-
-/// The backend that we talk to kills itself, which is what an out-of-memory killer does to one: the
-/// server ends every session at once, keeps nothing of its memory, and recovers from its log.
-async fn crash(database: &Database) {
-    let (mut connection, mut canary) = (database.connect().await, database.connect().await);
-    let ended = connection.execute("COPY (SELECT 1) TO PROGRAM 'kill -9 $PPID'").await;
-    assert!(ended.is_err(), "the session has ended with its backend");
-    // It takes the server a moment to notice.
-    until("the server ends the others", async || canary.execute("SELECT 1").await.is_err().then_some(())).await;
-    until("the server has recovered", async || {
-        let connected = database.target().connect_options("test").connect().await;
-        let mut connection = connected.ok()?;
-        let answer = connection.execute("SELECT 1").await.ok().map(drop);
-        let _ = connection.close().await;
-        answer
-    })
-    .await;
-}
-
-/// Small batches, and no hurry where a busy machine is slow.
-const LIMITS: &str = "
-[limits]
-batch_rows = 50
-run_lock_patience = '60s'
-";
-
-/// A table with 300 rows and an index, behind version 1.
-fn items() -> Project {
-    project().write("rehearsal.toml", LIMITS).migration(
-        "1_items",
-        "CREATE TABLE items (id bigint PRIMARY KEY, name text, n integer NOT NULL DEFAULT 0, at_least bigint);\n\
-         INSERT INTO items (id, name) SELECT g * 3, 'item ' || g FROM generate_series(1, 300) g;\n\
-         CREATE INDEX items_name ON items (name);\n\
-         CREATE TABLE log (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, item bigint, what text);\n",
-        "DROP TABLE log, items;\n",
-    )
-}
-
 async fn nasty(up: &str) {
-    Case::new(items().migration("2_nasty", up, "SELECT 1;\n"), 1).await.stopped_everywhere(BLOWS, PLACES).await;
+    Case::new(with_file(up), 1).await.stopped_everywhere(BLOWS, PLACES).await;
 }
 
 #[tokio::test]
 async fn a_file_of_one_transaction() {
-    nasty(
-        "CREATE TABLE more (id bigint PRIMARY KEY REFERENCES items);\nINSERT INTO more SELECT id FROM items;\n\
-         ALTER TABLE items ADD COLUMN c integer;\nUPDATE items SET c = n + 1, n = n + 1;\nCREATE INDEX items_c ON items (c);\n",
-    )
-    .await;
+    nasty(ONE_TRANSACTION).await;
 }
 
 #[tokio::test]
 async fn several_indexes_in_one_file() {
-    nasty(
-        "-- no-transaction\nCREATE INDEX CONCURRENTLY items_n ON items (n);\n\
-         CREATE UNIQUE INDEX CONCURRENTLY IF NOT EXISTS items_unique ON items (lower(name)) INCLUDE (n) WHERE n >= 0;\n\
-         CREATE INDEX CONCURRENTLY ON items (at_least);\n",
-    )
-    .await;
+    nasty(INDEXES).await;
 }
 
 #[tokio::test]
 async fn batches_an_index_and_a_block() {
-    nasty(
-        "-- why\nUPDATE items SET n = n + 10 WHERE /* batch: items.id */ TRUE;\n\
-         CREATE INDEX items_n ON items (n);\n\
-         DO $$ BEGIN INSERT INTO log (what) VALUES ('; once'); UPDATE items SET n = n + 1; END $$;\n\
-         DELETE FROM items WHERE /* batch: items.id */ TRUE AND id % 2 = 0;\nANALYZE items;\n",
-    )
-    .await;
+    nasty(BATCHES).await;
 }
 
 /// A statement that adds must not add twice; nor the rows without a key.
@@ -274,11 +167,7 @@ async fn rows_that_are_copied_in_batches() {
 
 #[tokio::test]
 async fn indexes_that_go_and_are_made_anew() {
-    nasty(
-        "-- no-transaction\nREINDEX INDEX CONCURRENTLY items_name;\nREINDEX TABLE CONCURRENTLY items;\n\
-         VACUUM items;\nDROP INDEX CONCURRENTLY items_name;\n",
-    )
-    .await;
+    nasty(MADE_ANEW).await;
 }
 
 #[tokio::test]
@@ -297,23 +186,6 @@ async fn labels_and_constraints() {
             "SELECT 1;",
         );
     Case::new(project, 2).await.stopped_everywhere(BLOWS, PLACES).await;
-}
-
-fn partitioned() -> Project {
-    items()
-        .migration(
-            "2_parts",
-            "CREATE TABLE parts (id bigint NOT NULL) PARTITION BY RANGE (id);\n\
-             CREATE TABLE parts_1 PARTITION OF parts FOR VALUES FROM (0) TO (10);\n\
-             CREATE TABLE parts_2 PARTITION OF parts FOR VALUES FROM (10) TO (20);\n\
-             INSERT INTO parts SELECT generate_series(0, 19);\n",
-            "SELECT 1;",
-        )
-        .migration(
-            "3_nasty",
-            "-- no-transaction\nALTER TABLE parts DETACH PARTITION parts_1 CONCURRENTLY;\nCREATE TABLE after AS TABLE parts_1;\n",
-            "SELECT 1;",
-        )
 }
 
 #[tokio::test]
@@ -465,35 +337,6 @@ async fn with_the_server() {
     Case::on(&own.database("postgres"), project, 1).await.stopped_everywhere(CRASHES, PLACES).await;
     own.remove().await;
 }
-
-/// This workspace as it is before a release, with some people in it.
-async fn before(after: i64, to: i64) -> Case {
-    before_on(&server().database("postgres"), after, to).await
-}
-
-async fn before_on(server: &Target, after: i64, to: i64) -> Case {
-    let project = all_releases();
-    for check in project.names_in("migrations/checks") {
-        project.remove(&format!("migrations/checks/{check}"));
-    }
-    project.change("rehearsal.toml", LIMITS);
-    let database = Database::create_on(server).await;
-    let project = project.on(&database);
-    for fixture in project.names_in("migrations/fixtures") {
-        let version: i64 = fixture.split('_').next().and_then(|number| number.parse().ok()).expect("a version");
-        if version > after {
-            break;
-        }
-        project.run(&format!("migrate --to {version}")).await.must_exit(0);
-        let sql = std::fs::read_to_string(project.path("migrations/fixtures").join(&fixture)).expect("a fixture");
-        database.execute(&format!("SELECT set_config('rehearsal.rows', '120', false);\n{sql}")).await;
-    }
-    project.run(&format!("migrate --to {after}")).await.must_exit(0);
-    Case { project, base: database, command: format!("migrate --to {to}"), was_done: None }
-}
-
-/// The releases of this workspace: the version before each, and its own newest.
-const RELEASES: [(i64, i64); 5] = [(1, 6), (6, 11), (11, 13), (13, 19), (19, 23)];
 
 #[tokio::test]
 async fn releases_with_the_server() {

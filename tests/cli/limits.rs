@@ -11,6 +11,7 @@ async fn a_limit_that_would_be_none_is_refused() {
     let before = database.everything().await;
     for line in [
         "batch_rows = 0",
+        "batch_time = '0s'",
         "lock_tries = 0",
         "lock_timeout = '0s'",
         "lock_timeout_most = '0s'",
@@ -74,6 +75,7 @@ async fn a_limit_that_a_file_cannot_mean_is_refused() {
     for (name, sql) in [
         ("unknown", "-- rehearsal: lock_timout=5s\nSELECT 1;\n"),
         ("none", "\n-- rehearsal: lock_timeout=0s\nSELECT 1;\n"),
+        ("no_batch_time", "-- rehearsal: batch_time=0s\nSELECT 1;\n"),
         ("late", "SELECT 1;\n-- rehearsal: lock_timeout=5s\nSELECT 2;\n"),
     ] {
         let project = project().migration("1_a", sql, "SELECT 1;").on(&database);

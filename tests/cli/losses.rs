@@ -38,7 +38,7 @@ async fn it_is_counted_before_anything_is_asked() {
     }
     let record = ended.record();
     let steps = record["steps"].as_array().expect("steps");
-    let figures = steps.iter().find(|step| step["name"] == "rollback").expect("the rollback")["figures"].clone();
+    let figures = steps.iter().find(|step| step["name"] == "rollback").expect("the rollback")["losses"].clone();
     let lines = figures
         .as_array()
         .expect("figures")

@@ -1,5 +1,6 @@
 //! The commands, run as a user runs them, against a real server.
 
+mod anonymise;
 mod as_before;
 mod backup;
 mod bad_input;
@@ -7,20 +8,26 @@ mod batch_keys;
 mod batch_pace;
 mod batches;
 mod batches_at_random;
+mod blockers;
 mod connect;
 mod contract;
+mod encrypted;
 mod export;
+mod faults;
 mod history;
 mod hooks;
 mod identity;
+mod in_place;
 mod indexes;
 mod interrupt;
 mod journal;
 mod kills;
+mod kills_at_random;
 mod large;
 mod limits;
 mod lock_modes;
 mod losses;
+mod majors;
 mod mark_applied;
 mod mend;
 mod notices;
@@ -28,6 +35,8 @@ mod pauses;
 mod places;
 mod plan;
 mod pooler;
+mod proofs;
+mod prune;
 mod questions;
 mod ready;
 mod rehearse;
@@ -35,11 +44,16 @@ mod release;
 mod releases;
 mod repair;
 mod replicas;
+mod report;
 mod restore;
 mod roles;
 mod settings;
 mod smoke;
+mod some_tables;
 mod startup;
+mod stopped;
+mod store;
+mod swap;
 mod target;
 mod tls;
 mod together;
@@ -47,8 +61,11 @@ mod traffic;
 mod troubles;
 mod verify;
 mod watch;
+mod ways;
+mod whose;
+mod zstd;
 
-use rehearsal_tests::Project;
+use rehearsal_tests::{Database, Project};
 
 /// A workspace of the test's own, for this package's program.
 fn project() -> Project {
@@ -63,4 +80,13 @@ fn this_workspace() -> Project {
 /// A copy of this workspace with all of its releases.
 fn all_releases() -> Project {
     Project::with_all_releases(env!("CARGO_BIN_EXE_xtask"))
+}
+
+/// A database with that in it, and a project on it with one version, which is applied.
+async fn filled(sql: &str) -> (Database, Project) {
+    let database = Database::create().await;
+    database.execute(sql).await;
+    let project = project().migration("1_a", "CREATE TABLE a (id int);", "DROP TABLE a;").on(&database);
+    project.run("migrate").await.must_exit(0);
+    (database, project)
 }

@@ -218,7 +218,7 @@ async fn another_run_at_work_is_not_disturbed_and_an_interruption_leaves_nothing
 
     let project = project.write("rehearsal.toml", "[limits]\nrun_lock_patience = '300ms'\n");
     let ended = project.run("mark-applied 2").await;
-    ended.must_exit(4).must_say("another migration is running on dev");
+    ended.must_exit(4).must_say("another run is at work on dev");
     assert_eq!(database.applied().await, ["1"]);
     drop(holder);
     project.run("mark-applied 2").await.must_exit(0);

@@ -1,6 +1,7 @@
 //! A connection pooler in transaction mode between us and the server: what needs a session is refused,
 //! what only reads works, and nothing stays behind in the session that the next client gets.
 
+use rehearsal_tests::project::QUICK_LIMITS;
 use rehearsal_tests::{Database, Ended, Pooler, pooler};
 
 use crate::project;
@@ -69,4 +70,46 @@ async fn what_reads_works_and_leaves_nothing() {
         let through = project.start_on(&url, "verify").end().await;
         through.must_say("2 checks passed").must_say("column \"nonsense\" does not exist");
     }
+}
+
+#[tokio::test]
+async fn of_two_urls_the_direct_one_is_taken() {
+    let Some(program) = pooler::program("of_two_urls_the_direct_one_is_taken") else { return };
+    let database = Database::create().await;
+    let config = format!("[targets.dev]\nurl_env = 'DATABASE_URL'\ndirect_url_env = 'DIRECT_URL'\n{QUICK_LIMITS}");
+    let pooler = Pooler::start(&program, HOW[0]).await;
+    let project = project().items(50).write("rehearsal.toml", &config).variable("DATABASE_URL", &pooler.url(&database));
+    let (_, hint) = project.run("migrate").await.must_exit(3).error();
+    assert!(hint.contains("`direct_url_env`"), "{hint}");
+
+    let project = project.variable("DIRECT_URL", &database.url());
+    for words in ["migrate", "status", "plan --rollback", "verify", "db-backup", "rollback --to 0"] {
+        let ended = project.run(words).await;
+        ended.must_exit(0).must_say("not through the pooler at 127.0.0.1:");
+        assert_eq!(pooler.next_client_sees(&database, LEFT).await, NOTHING, "{words}");
+    }
+    project.run("sqlx migrate run --target dev").await.must_exit(0);
+    assert_eq!(pooler.next_client_sees(&database, LEFT).await, NOTHING);
+
+    // Without a pooler in between there is nothing to say; and one URL will do.
+    let direct = project.start_on(&database.url(), "status").end().await;
+    assert!(!direct.must_exit(0).text().contains("pooler"), "{}", direct.text());
+    let alone = project.start_on("", "status").end().await;
+    assert_eq!(alone.must_exit(0).stdout, direct.stdout);
+}
+
+#[tokio::test]
+async fn two_urls_of_different_databases_are_refused() {
+    let (database, other) = tokio::join!(Database::create(), Database::create());
+    let config = format!("[targets.dev]\nurl_env = 'DATABASE_URL'\ndirect_url_env = 'DIRECT_URL'\n{QUICK_LIMITS}");
+    let project = project().items(50).write("rehearsal.toml", &config).on(&database);
+    let project = project.variable("DIRECT_URL", &other.url());
+    let before = (database.everything().await, other.everything().await);
+    for words in ["migrate", "status", "db-backup"] {
+        let (error, hint) = project.run(words).await.must_exit(3).error();
+        assert!(error.contains("lead to different databases"), "{words}: {error}");
+        assert!(error.contains(database.name()) && error.contains(other.name()), "{words}: {error}");
+        assert!(hint.contains("direct_url_env under [targets.dev]"), "{words}: {hint}");
+    }
+    assert_eq!((database.everything().await, other.everything().await), before);
 }

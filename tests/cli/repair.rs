@@ -126,7 +126,7 @@ async fn another_run_at_work_is_not_disturbed_and_an_interruption_leaves_nothing
     running.signal(Signal::INT);
     running.end().await.must_exit(130);
     let project = project.write("rehearsal.toml", "[limits]\nrun_lock_patience = '300ms'\n");
-    project.run("repair 1 --reason x").await.must_exit(4).must_say("another migration is running on dev");
+    project.run("repair 1 --reason x").await.must_exit(4).must_say("another run is at work on dev");
     assert_eq!(checksums(&database).await, before);
     drop(holder);
     project.run("repair 1 --reason x").await.must_exit(0);

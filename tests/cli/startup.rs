@@ -130,6 +130,26 @@ async fn nobody_queues_behind_a_start_that_waits_for_a_lock() {
     assert_eq!(outcome.applied, [1]);
 }
 
+/// A file may ask for less than a start would wait, and not for more.
+#[tokio::test]
+async fn a_files_own_lock_timeout_may_be_shorter() {
+    let database = Database::create().await;
+    database.execute("CREATE TABLE a (id int)").await;
+    let mut holder = database.connect().await;
+    sqlx::raw_sql("BEGIN; SELECT count(*) FROM a").execute(&mut holder).await.expect("the lock is taken");
+    for (own, told) in [("20ms", "tries of 20 ms"), ("5s", "tries of 200 ms")] {
+        let up = format!("-- rehearsal: lock_timeout={own}\nALTER TABLE a ADD COLUMN b int;\n");
+        let project = project().migration("1_b", &up, "ALTER TABLE a DROP b;\n");
+        let outcome =
+            migrate(&database.url(), &of(&project).await, StartupPolicy::InstantOnly).await.expect("no error is met");
+        let refused = outcome.refused.expect("it is refused");
+        assert!(refused.reason.contains(told), "{own}: {refused}");
+        let tries: u32 = refused.reason.split_whitespace().find_map(|word| word.parse().ok()).expect("it counts them");
+        // A second, at 20 and at 200 ms a try with some 50 ms in between.
+        assert_eq!(tries > 6, own == "20ms", "{refused}");
+    }
+}
+
 #[tokio::test]
 async fn of_ten_replicas_one_applies_and_all_start() {
     for policy in [StartupPolicy::InstantOnly, StartupPolicy::Apply] {

@@ -1,9 +1,16 @@
 //! TLS in each of its modes: sqlx and pg_dump come in the same way, or neither does.
 
 use insta::assert_snapshot;
+use rehearsal::postgres::Tools;
+use rehearsal::postgres::libpq::Libpq;
+use rehearsal::postgres::tools::Invocation;
+use rehearsal::postgres::version::Version;
+use rehearsal::providers::provider::DEFAULT_MAJOR;
+use rehearsal::target::Target;
 use rehearsal_tests::certificates::Authority;
 use rehearsal_tests::listening::{self, Wanted};
-use rehearsal_tests::{Listening, Project};
+use rehearsal_tests::{Listening, Project, docker};
+use tokio_util::sync::CancellationToken;
 
 use crate::project;
 
@@ -32,7 +39,7 @@ async fn server(programs: &std::path::Path, expired: bool) -> (Listening, Files)
     let _ = authority.sign("certified", "certified", &[], false);
     let tls = Some((&signed, folder.path().join("authority.crt")));
     let tls = tls.as_ref().map(|(signed, path)| (*signed, path.as_path()));
-    let server = Listening::start(programs, Wanted { tls, standby: false }).await;
+    let server = Listening::start(programs, Wanted { tls, ..Wanted::default() }).await;
     (server, Files { folder })
 }
 
@@ -60,10 +67,46 @@ async fn every_mode_leads_sqlx_and_pg_dump_in_by_the_same_way() {
         project.run("db-backup").await.must_exit(0);
         let sessions = server.sessions(user);
         assert!(sessions.iter().any(|session| session.starts_with("rehearsal/migrate ")), "{mode}: {sessions:?}");
-        assert!(sessions.iter().any(|session| session.starts_with("rehearsal/backup ")), "{mode}: {sessions:?}");
+        assert!(sessions.iter().any(|session| session.starts_with("rehearsal/pg_dump-")), "{mode}: {sessions:?}");
         assert!(sessions.iter().all(|session| session.ends_with(way)), "{mode}: {sessions:?}");
         rehearsal_tests::database::execute(&server.database("postgres"), "DROP DATABASE it").await;
         rehearsal_tests::database::execute(&server.database("postgres"), &format!("DROP ROLE {user}")).await;
+    }
+}
+
+/// A pg_dump out of an image has the certificates and the socket of this machine, and no more of it.
+#[tokio::test]
+async fn programs_out_of_an_image_are_lent_the_certificates() {
+    const TEST: &str = "programs_out_of_an_image_are_lent_the_certificates";
+    if !docker::is_usable(TEST).await {
+        return;
+    }
+    let Some(programs) = listening::programs(TEST) else { return };
+    let (server, files) = server(&programs, false).await;
+    server.create("it", "certified", "none").await;
+    let [certificate, key, root] = ["certified.crt", "certified.key", "authority.crt"].map(|name| files.path(name));
+    let place = format!("postgres://certified@localhost:{}/it", server.port());
+    let given = format!("?sslmode=verify-full&sslrootcert={root}&sslcert={certificate}&sslkey={key}");
+    let socket = format!("?host={}", server.socket().display());
+    let tools = Tools::Image {
+        image: rehearsal::providers::docker::official_image(DEFAULT_MAJOR),
+        version: Version { major: DEFAULT_MAJOR, minor: 0 },
+    };
+    let cancel = CancellationToken::new();
+    for (parameters, way) in [(given, "TLS"), (socket, "plain")] {
+        let target = Target::on_machine("it", Some(&format!("{place}{parameters}")), &Libpq::default()).expect("reads");
+        let invocation = Invocation {
+            program: "pg_dump",
+            arguments: &["--schema-only".to_owned()],
+            target: &target,
+            purpose: way,
+            folder: None,
+            list: None,
+        };
+        let dump = tools.run(&invocation, &cancel).await.unwrap_or_else(|error| panic!("{way}: {error}"));
+        assert!(String::from_utf8_lossy(&dump).contains("PostgreSQL database dump complete"), "{way}");
+        let sessions = server.sessions("certified");
+        assert!(sessions.contains(&format!("rehearsal/{way} {way}")), "{sessions:?}");
     }
 }
 

@@ -58,6 +58,7 @@ async fn clients_are_served_all_the_while() {
             "verify done",
             "rollback done",
             "as-before done",
+            "reset done",
             "traffic done",
             "verify done",
             "traffic done",
@@ -65,6 +66,22 @@ async fn clients_are_served_all_the_while() {
             "verify done"
         ]
     );
+}
+
+/// No rollback gives back what a sequence gave: with clients, it begins where it began without them.
+#[tokio::test]
+async fn a_further_pass_begins_where_the_first_one_began() {
+    let project = release("DO $$ BEGIN RAISE NOTICE 'got %', nextval('tickets'); END $$;", "SELECT 1;").migration(
+        "1_people",
+        &format!("CREATE SEQUENCE tickets; {PEOPLE}"),
+        "DROP TABLE people; DROP SEQUENCE tickets;",
+    );
+    let ended = project.run("rehearse --traffic").await;
+    ended.must_exit(0);
+    let record = ended.record();
+    for name in ["migrate", "traffic"] {
+        assert_eq!(step(&record, name)["notices"][0]["text"], "got 1", "{name}: {}", step(&record, name));
+    }
 }
 
 #[tokio::test]

@@ -82,6 +82,23 @@ impl Database {
         self.target.sandbox_url()
     }
 
+    /// Its URL, with another spelling of where the server is.
+    ///
+    /// # Panics
+    /// When there is none.
+    #[must_use]
+    pub fn url_by_another_way(&self) -> String {
+        let url = self.url();
+        let other = url.replace("127.0.0.1", "localhost").replace("?host=/", "?host=/./");
+        assert_ne!(other, url, "another spelling");
+        other
+    }
+
+    /// Whether it has that relation.
+    pub async fn has(&self, relation: &str) -> bool {
+        self.value(&format!("SELECT to_regclass('{relation}') IS NOT NULL")).await
+    }
+
     /// The URL of a role of that name and password, without any right of its own, which is asked for
     /// its password.
     pub async fn role(&self, role: &str, password: &str) -> String {

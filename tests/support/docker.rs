@@ -3,10 +3,12 @@
 use std::collections::HashMap;
 use std::io::Write;
 
-use rehearsal::providers::{SandboxError, docker};
+use rehearsal::providers::{Sandbox, SandboxError, docker};
 use testcontainers::bollard::Docker;
 use testcontainers::bollard::models::ContainerCreateBody;
 use testcontainers::bollard::query_parameters::{ListContainersOptionsBuilder, RemoveContainerOptionsBuilder};
+
+use crate::server;
 
 /// The label by which containers name their process.
 const OWNER_LABEL: &str = "rehearsal.owner";
@@ -31,6 +33,22 @@ pub async fn is_usable(test: &str) -> bool {
         skipped(test, &format!("the engine has no image {image}"));
     }
     there
+}
+
+/// A server of that major version, or why there is none, which is said. It goes when it is dropped.
+pub async fn of_major(test: &str, major: u32) -> Option<Sandbox> {
+    let image = docker::official_image(major);
+    let there = match engine().await {
+        Ok(engine) => engine.inspect_image(&image).await.map_err(|_| format!("the engine has no image {image}")),
+        Err(error) => Err(error.to_string()),
+    };
+    match there {
+        Ok(_) => Some(server::of_major(major).await),
+        Err(reason) => {
+            skipped(test, &reason);
+            None
+        }
+    }
 }
 
 /// Says that a test did not run. A test's own output is only shown when it fails: this is for everybody.

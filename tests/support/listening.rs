@@ -39,6 +39,8 @@ pub struct Wanted<'a> {
     pub tls: Option<(&'a Signed, &'a Path)>,
     /// It can only be read.
     pub standby: bool,
+    /// Settings beside the usual ones, `NAME=VALUE`.
+    pub settings: &'a [&'a str],
 }
 
 /// The server programs of this machine, or a word that the test is skipped.
@@ -81,6 +83,7 @@ impl Listening {
             "log_connections=on".into(),
             "fsync=off".into(),
         ];
+        settings.extend(wanted.settings.iter().map(|&setting| setting.to_owned()));
         if let Some((signed, authority)) = wanted.tls {
             for (name, setting, path) in [
                 ("server.crt", "ssl_cert_file", signed.certificate.as_path()),

@@ -3,6 +3,7 @@
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 
 use tempfile::TempDir;
 use tokio::process::Command;
@@ -205,6 +206,22 @@ impl Project {
         let mut command = self.command(words);
         command.env("DATABASE_URL", url);
         Running::start(command, words, self.folder.path().to_owned())
+    }
+
+    /// Runs the command with nobody at the other end of its stdout. Gives its exit code, and what it wrote to stderr.
+    ///
+    /// # Panics
+    /// When it cannot be run.
+    pub async fn run_unread(&self, words: &str) -> (Option<i32>, String) {
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        drop(reader);
+        let mut command = self.command(words);
+        command.stdin(Stdio::null()).stdout(writer).stderr(Stdio::piped()).kill_on_drop(true);
+        let child = command.spawn().unwrap_or_else(|error| panic!("cannot start {words}: {error}"));
+        // The command has the writer for itself.
+        drop(command);
+        let ended = child.wait_with_output().await.expect("it ends");
+        (ended.status.code(), String::from_utf8_lossy(&ended.stderr).into_owned())
     }
 
     /// Runs the command to its end, and checks that it left nothing behind on this machine.

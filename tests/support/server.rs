@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
+use rehearsal::backup::repository::options::StoreOptions;
 use rehearsal::context::Environment;
 use rehearsal::event::Emitter;
 use rehearsal::postgres::programs;
@@ -71,6 +72,8 @@ pub fn environment() -> Environment {
         cache: std::env::var_os("REHEARSAL_CACHE").map_or_else(|| home.join(".cache/rehearsal"), PathBuf::from),
         temporary: std::env::temp_dir(),
         docker_host: std::env::var("DOCKER_HOST").ok(),
+        object_stores: StoreOptions::default(),
+        age_identities: None,
     }
 }
 
@@ -89,11 +92,23 @@ fn choice(environment: &Environment) -> Choice {
 /// # Panics
 /// When it cannot be started.
 pub async fn another() -> Sandbox {
+    start_one(choice(&environment()), None).await
+}
+
+/// A server of that major version, out of its image.
+///
+/// # Panics
+/// When it cannot be started.
+pub async fn of_major(major: u32) -> Sandbox {
+    start_one(Choice::Docker, Some(major)).await
+}
+
+async fn start_one(choice: Choice, major: Option<u32>) -> Sandbox {
     let environment = environment();
     let request =
-        Request { major: None, preferred: None, image: None, start_limit: START_LIMIT, expected_bytes: EXPECTED_BYTES };
+        Request { major, preferred: None, image: None, start_limit: START_LIMIT, expected_bytes: EXPECTED_BYTES };
     let (events, cancel) = (Emitter::default(), CancellationToken::new());
-    providers::start(choice(&environment), &request, &environment, &events, &cancel)
+    providers::start(choice, &request, &environment, &events, &cancel)
         .await
         .unwrap_or_else(|error| panic!("no server for the tests: {error}"))
 }

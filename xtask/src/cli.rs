@@ -4,7 +4,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use rehearsal::anonymise::sample;
 use rehearsal::apply::Unsure;
+use rehearsal::backup::ProofLevel;
+use rehearsal::backup::repository::check::Share;
 use rehearsal::backup::rows::Format;
 use rehearsal::providers::Choice;
 
@@ -143,6 +146,28 @@ fn answer(text: &str) -> Result<(String, bool), String> {
     }
 }
 
+/// How a release is undone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum WayBack {
+    /// By the down files: what was written since stays
+    Down,
+    /// By a backup of the version before, put in the database's place: what was written since stays beside
+    Restore,
+    /// By a migration that mends it: writes nothing, and says which
+    Forward,
+}
+
+impl WayBack {
+    /// As `--way` takes it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Down => "down",
+            Self::Restore => "restore",
+            Self::Forward => "forward",
+        }
+    }
+}
+
 /// `--format` of tables.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 pub enum TableFormat {
@@ -157,6 +182,27 @@ impl From<TableFormat> for Format {
         match format {
             TableFormat::Jsonl => Self::Jsonl,
             TableFormat::Csv => Self::Csv,
+        }
+    }
+}
+
+/// `--proof`
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum ProofArg {
+    /// Restored; schema, rows and contents compared
+    Full,
+    /// Restored; schema and numbers of rows compared
+    Counts,
+    /// Not restored: nothing before a change accepts it
+    None,
+}
+
+impl From<ProofArg> for ProofLevel {
+    fn from(level: ProofArg) -> Self {
+        match level {
+            ProofArg::Full => Self::Full,
+            ProofArg::Counts => Self::Counts,
+            ProofArg::None => Self::None,
         }
     }
 }
@@ -192,7 +238,10 @@ pub enum Command {
         release: Option<String>,
     },
     /// Make a backup; it counts only after it was restored and compared
+    #[command(args_conflicts_with_subcommands = true)]
     DbBackup {
+        #[command(subcommand)]
+        about: Option<BackupCommand>,
         /// No backup but single tables, as files for other programs: names with commas between, with
         /// their schema or without; `*` stands for anything
         #[arg(long, value_name = "TABLE", value_delimiter = ',')]
@@ -200,16 +249,50 @@ pub enum Command {
         /// How tables are written
         #[arg(long, value_name = "FORMAT", requires = "tables", default_value = "jsonl")]
         format: TableFormat,
+        /// How much of it is proven before it counts; by default what `[backup] proof` says, or all
+        #[arg(long, value_name = "LEVEL", conflicts_with = "tables")]
+        proof: Option<ProofArg>,
         #[command(flatten)]
         sandbox: SandboxArgs,
     },
-    /// Restore a backup into a new database beside the old one
+    /// Make a copy of a backup for laptops and CI: every column under a rule of rehearsal.toml
+    Anonymise {
+        /// Its id, its folder, or its URL in an object store; the newest proven one of the target by default
+        #[arg(conflicts_with = "fresh")]
+        backup: Option<String>,
+        /// Make a backup first, and take that one
+        #[arg(long)]
+        fresh: bool,
+        /// Only a share of the rows, like 5%, with all that they refer to
+        #[arg(long, value_name = "SHARE")]
+        sample: Option<sample::Share>,
+        /// Without a key of your own: pseudonyms are others in every run
+        #[arg(long)]
+        random_key: bool,
+        #[command(flatten)]
+        sandbox: SandboxArgs,
+    },
+    /// Restore a backup into a new database beside the old one, or in its place
+    #[command(group = clap::ArgGroup::new("place").args(["swap", "clean"]))]
     Restore {
-        /// The backup's folder; the newest of the target by default
-        backup: Option<PathBuf>,
+        /// Its id, its folder, or its URL in an object store; the newest proven one of the target by default
+        backup: Option<String>,
+        /// Also where an anonymised copy must not go otherwise: the target it came from, a protected one
+        #[arg(long)]
+        anonymised: bool,
         /// The new database; by default the old name with `_restored_` and the time
         #[arg(long, value_name = "DATABASE")]
         into: Option<String>,
+        /// Only these tables, with what belongs to them and what they need: names with commas between, with
+        /// their schema or without; `*` stands for anything
+        #[arg(long, value_name = "TABLE", value_delimiter = ',', conflicts_with = "place")]
+        tables: Vec<String>,
+        /// In the place of the target's database, which stays under another name
+        #[arg(long, conflicts_with = "into")]
+        swap: bool,
+        /// In the target's database, where --swap may not be: a backup of what is there is made before
+        #[arg(long, conflicts_with = "into")]
+        clean: bool,
     },
     /// Apply the pending migrations
     Migrate {
@@ -244,6 +327,9 @@ pub enum Command {
         /// How many versions to undo
         #[arg(long, value_name = "N")]
         steps: Option<usize>,
+        /// How it is undone; by the down files unless it is said, or unless a rehearsal of them failed
+        #[arg(long, value_name = "WAY")]
+        way: Option<WayBack>,
         /// Whether the statement that a killed run left unclear is done: done or not-done
         #[arg(long, value_name = "STATE")]
         unsure: Option<Unsure>,
@@ -274,7 +360,7 @@ pub enum Command {
         #[arg(long, value_name = "TEXT", requires = "version")]
         reason: Option<String>,
     },
-    /// Show what is applied and what is pending; writes nothing
+    /// Show what is applied, what is pending, and what restores left beside; writes nothing
     Status,
     /// Show what `migrate` or `rollback` would do, statement by statement; writes nothing
     Plan {
@@ -282,6 +368,21 @@ pub enum Command {
         goal: GoalArgs,
         #[command(flatten)]
         shown: PlanArgs,
+    },
+    /// Make a run's report again, from its record alone
+    #[command(after_help = "Examples:
+  cargo xtask report > report.html                   the newest run
+  cargo xtask report --format markdown RUN           another one, as its record's file is called
+  cargo xtask report path/to/record.json -o r.html   a record from elsewhere")]
+    Report {
+        /// A record's file, or the run's name; the newest by default
+        record: Option<String>,
+        /// As what
+        #[arg(long, value_enum, default_value_t = ReportFormat::Html)]
+        format: ReportFormat,
+        /// Into this file instead of stdout
+        #[arg(short, long, value_name = "PATH")]
+        output: Option<PathBuf>,
     },
     /// The real sqlx-cli, linked in: `cargo xtask sqlx migrate info`
     #[command(disable_help_flag = true)]
@@ -308,4 +409,51 @@ pub enum Command {
         #[arg(long, value_name = "TEXT")]
         only: Option<String>,
     },
+}
+
+/// What a report is written as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ReportFormat {
+    /// One file with everything in it.
+    Html,
+    /// For pull requests and job summaries.
+    Markdown,
+    /// The record itself.
+    Json,
+}
+
+/// What can be done with backups that are there.
+#[derive(Debug, Subcommand)]
+pub enum BackupCommand {
+    /// Show what there is, and what of it counts; writes nothing
+    List,
+    /// Show one backup with its tables; writes nothing
+    Show {
+        /// Its id, its folder, or its URL in an object store
+        backup: String,
+    },
+    /// Read backups again and compare every byte: as they should be (0), wrong (3), or not checked (1, 4)
+    Check {
+        /// The backup; the newest by default
+        backup: Option<String>,
+        /// All backups
+        #[arg(long, conflicts_with = "backup")]
+        all: bool,
+        /// Only this share of the files: after 1/7 to 7/7, all were read
+        #[arg(long, value_name = "N/M", conflicts_with = "restore")]
+        subset: Option<Share>,
+        /// Also restore it into a throwaway server, and compare again
+        #[arg(long)]
+        restore: bool,
+        #[command(flatten)]
+        sandbox: SandboxArgs,
+    },
+    /// Remove the backups that no rule of [backup.keep] keeps; never the newest proven one
+    Prune {
+        /// Only show what would be removed
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// Send the backups that wait on this machine, since an upload did not end
+    Upload,
 }

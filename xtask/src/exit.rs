@@ -32,6 +32,11 @@ pub fn failed(message: impl Into<String>, hint: impl Into<String>) -> anyhow::Er
     ShellError { kind: Kind::Failed, message: message.into(), hint: hint.into() }.into()
 }
 
+/// Something that must be allowed was not.
+pub fn refused(message: impl Into<String>, hint: impl Into<String>) -> anyhow::Error {
+    ShellError { kind: Kind::Refused, message: message.into(), hint: hint.into() }.into()
+}
+
 /// The reporters have told it already: only the code is left to give.
 #[derive(Debug)]
 pub struct Told(pub u8);

@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
+use rehearsal::anonymise::key;
+use rehearsal::backup::repository::options::StoreOptions;
 use rehearsal::config::{Config, FILE_NAME};
 use rehearsal::context::Environment;
 use rehearsal::postgres::libpq::Libpq;
@@ -24,21 +26,37 @@ pub fn user() -> String {
     set("USER").or_else(|| set("LOGNAME")).unwrap_or_else(|| format!("uid {}", rustix::process::getuid().as_raw()))
 }
 
+/// The URL that an environment variable holds, if it holds one.
+pub fn url(variable: &str) -> Option<String> {
+    std::env::var(variable).ok().filter(|url| !url.trim().is_empty())
+}
+
 /// Settings of sessions, for libpq and for sqlx.
 const PGOPTIONS: &str = "PGOPTIONS";
 
 static OPTIONS: OnceLock<Option<String>> = OnceLock::new();
 
-/// Takes `PGOPTIONS` out of the environment, before there are other threads. sqlx would add it to every
-/// session, those of throwaway servers included, and nobody could take it back; a target has it by [`libpq`].
-#[expect(unsafe_code, reason = "nothing else keeps sqlx from reading it")]
-pub fn take_options() {
-    OPTIONS.get_or_init(|| {
-        let options = std::env::var(PGOPTIONS).ok()?;
-        // SAFETY: called at the start of `main`, when this is the only thread.
-        unsafe { std::env::remove_var(PGOPTIONS) };
-        Some(options)
-    });
+static ANONYMISE_KEY: OnceLock<Option<String>> = OnceLock::new();
+
+/// Takes `PGOPTIONS` and the key for pseudonyms out of the environment, before there are other threads. sqlx
+/// would add the former to every session, those of throwaway servers included, and nobody could take it back; a
+/// target has it by [`libpq`]. The latter would be seen by every program that is started.
+pub fn take_variables() {
+    OPTIONS.get_or_init(|| take(PGOPTIONS));
+    ANONYMISE_KEY.get_or_init(|| take(key::VARIABLE));
+}
+
+#[expect(unsafe_code, reason = "nothing else keeps sqlx and children from reading it")]
+fn take(variable: &str) -> Option<String> {
+    let value = std::env::var(variable).ok()?;
+    // SAFETY: called at the start of `main`, when this is the only thread.
+    unsafe { std::env::remove_var(variable) };
+    Some(value)
+}
+
+/// The user's own key for pseudonyms.
+pub fn anonymise_key() -> Option<&'static str> {
+    ANONYMISE_KEY.get()?.as_deref().filter(|key| !key.trim().is_empty())
 }
 
 /// What libpq would find here beside a URL.
@@ -55,6 +73,9 @@ pub fn libpq() -> Libpq {
     }
 }
 
+/// Names the file with the keys to read encrypted backups with.
+const IDENTITIES: &str = "REHEARSAL_AGE_IDENTITY_FILE";
+
 /// The folders that programs are looked for in, the cache, and the temporary folder.
 pub fn environment(config: &Config) -> Environment {
     let path = std::env::var_os("PATH").map(|path| std::env::split_paths(&path).collect()).unwrap_or_default();
@@ -64,6 +85,11 @@ pub fn environment(config: &Config) -> Environment {
         cache: cache_folder(),
         temporary: std::env::temp_dir(),
         docker_host: std::env::var("DOCKER_HOST").ok().filter(|host| !host.is_empty()),
+        object_stores: StoreOptions::of(std::env::vars_os().filter_map(|(name, value)| {
+            // What is not text is none of theirs.
+            Some((name.into_string().ok()?, value.into_string().ok()?))
+        })),
+        age_identities: std::env::var_os(IDENTITIES).filter(|path| !path.is_empty()).map(PathBuf::from),
     }
 }
 

@@ -1,16 +1,19 @@
 //! `cargo xtask …`: the shell around the `rehearsal` library. It reads arguments and environment,
 //! calls the library, and turns the outcome into an exit code.
 
+mod backup_source;
 mod cli;
 mod commands;
 mod exit;
 mod goal;
 mod machine;
+mod out;
 mod outlook;
 mod questions;
 mod shell;
 mod smoke;
 mod surroundings;
+mod ways;
 
 use std::process::ExitCode;
 
@@ -25,7 +28,7 @@ fn main() -> ExitCode {
     };
     // The real sqlx-cli reads its own environment.
     if !matches!(cli.command, cli::Command::Sqlx { .. }) {
-        machine::take_options();
+        machine::take_variables();
     }
     exit::of(dotenv.err().filter(|error| !error.not_found()).map_or_else(
         || commands::dispatch(cli),

@@ -29,6 +29,7 @@ pub struct Foreseen {
     target: String,
     now: i64,
     after: i64,
+    notes: Vec<String>,
     outlook: Outlook,
     losses: Vec<Counted>,
     changes: Vec<changes::Change>,
@@ -75,6 +76,7 @@ pub async fn foresee(
         target: target.to_string(),
         now: history.latest_finished().unwrap_or_default(),
         after: kept.chain(added).max().unwrap_or_default(),
+        notes: plan.notes().to_vec(),
         outlook: outlook::of(plan, &known),
         losses,
         changes: changes::of(plan),
@@ -101,13 +103,14 @@ impl Foreseen {
             target: &self.target,
             now: self.now,
             after: self.after,
-            notes: change.plan.notes(),
+            notes: &self.notes,
             outlook: &self.outlook,
             changes: &self.changes,
             losses: self.losses.iter().map(|Counted { what, amount }| Loss { what, amount }).collect(),
             hooks: hooks
                 .map(|hook| HookLine { when: hook.when.as_str(), name: &hook.name, command: hook.words() })
                 .collect(),
+            ways: Vec::new(),
             questions: open.into_iter().map(|question| OpenQuestion { id: &question.id, ask: &question.ask }).collect(),
         }
     }

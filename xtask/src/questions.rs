@@ -9,6 +9,7 @@ use rehearsal::questions::question::Question;
 
 use crate::cli::AnswerArgs;
 use crate::machine;
+use crate::out;
 use crate::shell::Shell;
 use crate::surroundings::Change;
 
@@ -27,7 +28,7 @@ pub async fn answered(shell: &Shell, change: &Change<'_>, given: &AnswerArgs) ->
         let known = if known.is_empty() { "none".into() } else { known.join(", ") };
         return Err(rehearsal::Error::from(QuestionError::Unknown { id: id.clone(), known }).into());
     }
-    if change.plan.is_empty() {
+    if change.versions.is_empty() {
         return Ok(Vec::new());
     }
     let run = change.occasion(config);
@@ -86,7 +87,7 @@ fn answering(change: &Change<'_>, questions: &[&Question]) -> String {
 
 /// Anything but a yes is a no, as is the end of the input.
 async fn ask(shell: &Shell, question: &Question, by: &str) -> anyhow::Result<bool> {
-    let mut stderr = std::io::stderr();
+    let mut stderr = out::stderr();
     write!(stderr, "{} (answered by {by}) y/N: ", question.ask)?;
     stderr.flush()?;
     let line = tokio::task::spawn_blocking(|| {

@@ -1,6 +1,6 @@
 //! What commands share: the workspace, the target, reporters, the interruption, and a run.
 
-use std::io::{BufRead, IsTerminal, Write};
+use std::io::{BufRead, IsTerminal, Stdout, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -9,8 +9,8 @@ use rehearsal::config::Config;
 use rehearsal::context::{Context, Environment, Keep, Settings, Workspace};
 use rehearsal::event::{Emitter, Reporter};
 use rehearsal::plan::Refusal;
-use rehearsal::postgres::Session;
 use rehearsal::postgres::history::History;
+use rehearsal::postgres::{Session, direct};
 use rehearsal::report::file::RecordFile;
 use rehearsal::report::json::Json;
 use rehearsal::report::terminal::{Style, Terminal, Verbosity};
@@ -22,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 use crate::cli::{Color, Common, SandboxArgs};
 use crate::exit::{self, Told};
 use crate::machine;
+use crate::out::{self, Pipe};
 
 /// How many rows fixtures make where no fixtures are asked for.
 const NO_ROWS: u64 = 0;
@@ -65,25 +66,35 @@ impl Shell {
         self
     }
 
-    /// The target that the command line or the configuration names.
-    pub fn target(&self) -> Result<Target, rehearsal::Error> {
-        self.target_named(self.common.target.as_deref().unwrap_or(&self.config.default_target))
+    /// The name of the target that the command line or the configuration means.
+    pub fn target_name(&self) -> &str {
+        self.common.target.as_deref().unwrap_or(&self.config.default_target)
     }
 
-    /// A target by its name. Its URL comes from the environment.
-    pub fn target_named(&self, name: &str) -> Result<Target, rehearsal::Error> {
+    /// The target that the command line or the configuration names.
+    pub async fn target(&self) -> Result<Target, rehearsal::Error> {
+        self.target_named(self.target_name()).await
+    }
+
+    /// A target by its name. Its URLs come from the environment; of two, the direct one is taken.
+    pub async fn target_named(&self, name: &str) -> Result<Target, rehearsal::Error> {
         let (variable, settings) = self.config.target(name)?;
         let is_default = name == self.config.default_target;
         let libpq = machine::libpq();
-        let url = match std::env::var(&variable) {
-            Ok(url) if !url.trim().is_empty() => Some(url),
-            // libpq's own variables, for the target that is meant when none is named.
-            _ if is_default && libpq.names_a_place() => None,
-            _ => return Err(TargetError::NoUrl { name: name.into(), variable }.into()),
+        let read = |url: Option<&str>| -> Result<Target, rehearsal::Error> {
+            let target = Target::on_machine(name, url, &libpq)?.keeping_journal(self.config.journal.clone());
+            Ok(target.protected(settings.protected).pinned(settings.identity.clone()))
         };
-        let target = Target::on_machine(name, url.as_deref(), &libpq)?;
-        let target = target.keeping_journal(self.config.journal.clone());
-        Ok(target.protected(settings.protected).pinned(settings.identity))
+        let direct = settings.direct_url_env.as_deref().and_then(machine::url);
+        let direct = direct.map(|url| read(Some(&url))).transpose()?;
+        match (machine::url(&variable), direct) {
+            (None, Some(direct)) => Ok(direct),
+            (Some(url), Some(direct)) => direct::choose(&read(Some(&url))?, direct, &self.cancel).await,
+            (Some(url), None) => read(Some(&url)),
+            // libpq's own variables, for the target that is meant when none is named.
+            (None, None) if is_default && libpq.names_a_place() => read(None),
+            (None, None) => Err(TargetError::NoUrl { name: name.into(), variable }.into()),
+        }
     }
 
     /// A connection for a command that only looks.
@@ -92,8 +103,8 @@ impl Shell {
     }
 
     /// Where a command may write that is not told by events.
-    pub fn out(&self) -> std::io::StdoutLock<'static> {
-        std::io::stdout().lock()
+    pub fn out(&self) -> Pipe<Stdout> {
+        out::stdout()
     }
 
     /// Reads the migrations alone.
@@ -164,30 +175,45 @@ impl Shell {
         prepare(&mut cx);
         let outcome = run::run(&command, &mut cx).await;
         for failure in events.failures() {
-            writeln!(std::io::stderr(), "warning: {failure}")?;
+            writeln!(out::stderr(), "warning: {failure}")?;
         }
         if !self.common.quiet && record.is_file() {
-            writeln!(std::io::stderr(), "record: {}", record.display())?;
+            writeln!(out::stderr(), "record: {}", record.display())?;
         }
         outcome.map_err(|error| Told(error.kind().exit_code()).into())
     }
 
     /// Asks before something is undone on a protected target: its name is to be typed.
     pub fn confirm(&self, what: &str, target: &Target) -> anyhow::Result<()> {
-        if !target.is_protected() || self.common.yes {
+        if !target.is_protected() {
             return Ok(());
         }
-        let refused =
-            || rehearsal::Error::from(Refusal::Unconfirmed { what: what.into(), target: target.name().into() });
-        if !std::io::stdin().is_terminal() {
-            return Err(refused().into());
+        let refused = Refusal::Unconfirmed { what: what.into(), target: target.name().into() };
+        self.confirm_as(&format!("{what} on {target}"), target.name(), rehearsal::Error::from(refused).into())
+    }
+
+    /// Asks before something is removed, whatever the target is: what is gone is gone.
+    pub fn confirm_removal(&self, what: &str, target: &str) -> anyhow::Result<()> {
+        let refused = exit::refused(
+            format!("to remove {what} of `{target}` needs a confirmation"),
+            format!("at a terminal type the name `{target}` when asked; elsewhere add --yes"),
+        );
+        self.confirm_as(&format!("remove {what} of {target}"), target, refused)
+    }
+
+    fn confirm_as(&self, what: &str, name: &str, refused: anyhow::Error) -> anyhow::Result<()> {
+        if self.common.yes {
+            return Ok(());
         }
-        let mut stderr = std::io::stderr();
-        write!(stderr, "{what} on {target}. Type the target's name to go on: ")?;
+        if !std::io::stdin().is_terminal() {
+            return Err(refused);
+        }
+        let mut stderr = out::stderr();
+        write!(stderr, "{what}. Type the target's name to go on: ")?;
         stderr.flush()?;
         let mut answer = String::new();
         std::io::stdin().lock().read_line(&mut answer)?;
-        if answer.trim() == target.name() { Ok(()) } else { Err(refused().into()) }
+        if answer.trim() == name { Ok(()) } else { Err(refused) }
     }
 }
 
@@ -214,10 +240,10 @@ fn reporters(common: &Common, records: PathBuf) -> Vec<Box<dyn Reporter>> {
     // The evidence first: what is shown may fail without it.
     let mut reporters: Vec<Box<dyn Reporter>> = vec![Box::new(RecordFile::new(records))];
     if common.json {
-        reporters.push(Box::new(Json(std::io::stdout())));
-        reporters.push(Box::new(Terminal::new(std::io::stderr(), style)));
+        reporters.push(Box::new(Json(out::stdout())));
+        reporters.push(Box::new(Terminal::new(out::stderr(), style)));
     } else {
-        reporters.push(Box::new(Terminal::new(std::io::stdout(), style)));
+        reporters.push(Box::new(Terminal::new(out::stdout(), style)));
     }
     reporters
 }
@@ -225,14 +251,15 @@ fn reporters(common: &Common, records: PathBuf) -> Vec<Box<dyn Reporter>> {
 /// The first signal asks the run to stop, which cancels what is running and cleans up; the second
 /// one does not wait for that.
 fn cancel_on_signal(cancel: CancellationToken) {
+    use tokio::signal::unix::{SignalKind, signal};
+    let listen = |kind| signal(kind).ok();
+    // Before anything else is done: the task may have to wait for its turn.
+    let (Some(mut interrupt), Some(mut terminate), Some(mut hang_up)) =
+        (listen(SignalKind::interrupt()), listen(SignalKind::terminate()), listen(SignalKind::hangup()))
+    else {
+        return;
+    };
     tokio::spawn(async move {
-        use tokio::signal::unix::{SignalKind, signal};
-        let listen = |kind| signal(kind).ok();
-        let (Some(mut interrupt), Some(mut terminate), Some(mut hang_up)) =
-            (listen(SignalKind::interrupt()), listen(SignalKind::terminate()), listen(SignalKind::hangup()))
-        else {
-            return;
-        };
         for repeated in [false, true] {
             tokio::select! {
                 _ = interrupt.recv() => {}
@@ -246,4 +273,9 @@ fn cancel_on_signal(cancel: CancellationToken) {
             cancel.cancel();
         }
     });
+}
+
+/// For what cannot be moved to another thread.
+pub fn on_this_thread(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+    tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(work))
 }

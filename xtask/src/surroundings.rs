@@ -6,7 +6,6 @@ use rehearsal::hooks::HookError;
 use rehearsal::hooks::call::Call;
 use rehearsal::hooks::hook::Hook;
 use rehearsal::occasion::{Act, Occasion};
-use rehearsal::plan::Plan;
 use rehearsal::run;
 use rehearsal::smoke::secrets::Secrets;
 use rehearsal::source::MigrationSet;
@@ -20,7 +19,8 @@ use crate::{machine, questions};
 pub struct Change<'a> {
     pub act: Act,
     pub target: &'a str,
-    pub plan: &'a Plan,
+    /// The versions that come or go.
+    pub versions: &'a [i64],
     pub migrations: &'a MigrationSet,
     /// The command line that does it.
     pub words: String,
@@ -31,7 +31,7 @@ impl Change<'_> {
     pub fn occasion(&self, config: &Config) -> Occasion {
         let concerned = |name: &str| {
             let of = |version: i64| config.release_of(version).is_some_and(|release| release.name == name);
-            self.plan.files().iter().any(|file| of(file.version))
+            self.versions.iter().any(|version| of(*version))
         };
         let names = config.releases.iter().map(|release| release.name.as_str());
         let releases = names.filter(|name| concerned(name)).map(str::to_owned).collect();
@@ -40,7 +40,7 @@ impl Change<'_> {
 
     /// What answers are given for.
     pub fn digests(&self) -> Vec<MigrationDigest> {
-        let migrations = self.plan.files().iter().filter_map(|file| self.migrations.get(file.version));
+        let migrations = self.versions.iter().filter_map(|version| self.migrations.get(*version));
         migrations.map(run::digest).collect()
     }
 }

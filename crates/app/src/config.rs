@@ -8,7 +8,8 @@ use std::{
 };
 
 use axum::http::HeaderValue;
-use rehearsal::startup::StartupPolicy;
+use migrations::REHEARSAL_TOML;
+use rehearsal::startup::{StartupPolicy, StartupTerms};
 use url::Url;
 
 use crate::secrets::{AdminToken, DatabaseUrl, SessionSecret};
@@ -23,8 +24,9 @@ pub struct Config {
     /// Where to listen: `APP_ADDR`, else every interface at `PORT`, else `127.0.0.1:8080`.
     pub address: SocketAddr,
     /// What to do about pending migrations at start: `APP_MIGRATE`, else only what is over at once.
-    /// In development, else all of it: a desk has no release that could do the rest.
-    pub migrate: StartupPolicy,
+    /// In development, else all of it: a desk has no release that could do the rest. What is accepted of the
+    /// history, and where the journal is, says the workspace's rehearsal.toml.
+    pub migrate: StartupTerms,
     /// Whether the session cookie is kept to HTTPS (browsers count loopback as secure):
     /// `APP_SECURE_COOKIES`, else yes. Only development may say no.
     pub secure_cookies: bool,
@@ -88,6 +90,12 @@ impl Config {
             StartupPolicy::from_str(value)
                 .map_err(|_| format!("must be apply, instant-only, check or off, not {value:?}"))
         });
+        let migrate = StartupTerms::from(migrate.unwrap_or(match environment {
+            Environment::Development => StartupPolicy::Apply,
+            Environment::Staging | Environment::Production => StartupPolicy::InstantOnly,
+        }));
+        let migrate =
+            migrate.with_config(REHEARSAL_TOML).map_err(|error| settings.problems.push(error.to_string())).ok();
         let secure_cookies = settings.read("APP_SECURE_COOKIES", |value| match bool::from_str(value) {
             Ok(false) if !at_a_desk => Err("may be false in development only".to_owned()),
             Ok(secure) => Ok(secure),
@@ -99,8 +107,8 @@ impl Config {
         let base_domain = settings.require_unless(at_a_desk, "APP_BASE_DOMAIN", "example.com", domain);
         let admin_token = settings.read("APP_ADMIN_TOKEN", AdminToken::from_str);
 
-        match database_url {
-            Some(database_url) if settings.problems.is_empty() => Ok(Self {
+        match database_url.zip(migrate) {
+            Some((database_url, migrate)) if settings.problems.is_empty() => Ok(Self {
                 environment,
                 database_url,
                 address: address.unwrap_or_else(|| match port {
@@ -108,10 +116,7 @@ impl Config {
                     Some(port) => (Ipv4Addr::UNSPECIFIED, port).into(),
                     None => (Ipv4Addr::LOCALHOST, 8080).into(),
                 }),
-                migrate: migrate.unwrap_or(match environment {
-                    Environment::Development => StartupPolicy::Apply,
-                    Environment::Staging | Environment::Production => StartupPolicy::InstantOnly,
-                }),
+                migrate,
                 secure_cookies: secure_cookies.unwrap_or(true),
                 session_secret: session_secret.unwrap_or_else(SessionSecret::random),
                 cors_origins: cors_origins.unwrap_or_default(),
@@ -224,7 +229,7 @@ mod tests {
     #[test]
     fn defaults_suit_a_desk() {
         let config = config(&[URL, ("PORT", "")]).expect("a URL is enough");
-        assert_eq!((config.environment, config.migrate), (Environment::Development, StartupPolicy::Apply));
+        assert_eq!((config.environment, config.migrate.policy), (Environment::Development, StartupPolicy::Apply));
         assert_eq!(config.address.to_string(), "127.0.0.1:8080");
         assert!(config.secure_cookies && config.cors_origins.is_empty() && config.admin_token.is_none());
     }
@@ -287,7 +292,7 @@ mod tests {
             ("APP_BASE_DOMAIN", "example.com"),
         ])
         .expect("this is enough");
-        assert_eq!(config.migrate, StartupPolicy::InstantOnly);
+        assert_eq!(config.migrate.policy, StartupPolicy::InstantOnly);
         assert_eq!(config.cors_origins, ["https://app.example.com", "http://localhost:3000"]);
     }
 

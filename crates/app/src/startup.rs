@@ -18,12 +18,12 @@ const NEEDED: i64 = 22;
 /// When the database cannot be reached, a migration fails, or the policy leaves one pending that this
 /// code needs.
 pub async fn migrate(config: &Config) -> anyhow::Result<()> {
-    let outcome = rehearsal::startup::migrate(config.database_url.expose(), &MIGRATIONS, config.migrate)
+    let outcome = rehearsal::startup::migrate(config.database_url.expose(), &MIGRATIONS, config.migrate.clone())
         .await
         .context("failed to prepare the database schema")?;
 
     let StartupOutcome { known, current, applied, pending, refused, ahead } = outcome;
-    let policy = config.migrate;
+    let policy = config.migrate.policy;
     if policy == StartupPolicy::Off {
         tracing::info!(%policy, "database schema not looked at");
     } else if !pending.is_empty() {

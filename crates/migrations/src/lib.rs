@@ -5,3 +5,6 @@ use sqlx::migrate::Migrator;
 
 /// Every file of the `migrations/` folder, embedded when this crate was compiled.
 pub static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations");
+
+/// The workspace's `rehearsal.toml`, embedded likewise: a start goes by its `[history]` and `[journal]`.
+pub const REHEARSAL_TOML: &str = include_str!("../../../rehearsal.toml");

@@ -4,11 +4,12 @@
 //! A list of what is fine, and not of what is not: a kind of statement that nobody has thought of
 //! belongs to a release, where somebody looks.
 
+use squawk_syntax::SyntaxNode;
 use squawk_syntax::ast::{AlterColumnOption, AlterTableAction, AstNode, Stmt};
 use squawk_syntax::ast::{CallExpr, ConflictDoUpdateSet, Delete, Merge, Update};
-use squawk_syntax::{SourceFile, SyntaxNode};
 
 use crate::statement::{Class, Mode, Parsed, Statement, summary};
+use crate::written_rows;
 
 /// How much of a statement an objection shows.
 const SHOWN_CHARACTERS: usize = 60;
@@ -28,7 +29,7 @@ pub fn objection(file: &Parsed) -> Option<Objection> {
     if let Some(unparsed) = &file.unparsed {
         return Some(Objection { line: 1, reason: format!("the parser does not understand it ({unparsed})") });
     }
-    let tree = SourceFile::parse(&file.text).tree();
+    let tree = written_rows::parse(&file.text).tree();
     let parsed: Vec<Stmt> = tree.stmts().filter(|statement| !matches!(statement, Stmt::EmptyStmt(_))).collect();
     let found = file.statements.iter().zip(&parsed).find_map(|(statement, parsed)| {
         let reason = reason(&statement.class, parsed)?;

@@ -8,7 +8,12 @@ use regex::RegexSet;
 use serde::Deserialize;
 
 use crate::analysis::lint_rules::LintConfig;
+use crate::anonymise::config::AnonymiseConfig;
 use crate::apply::{Limits, OwnLimits};
+use crate::backup::ProofLevel;
+use crate::backup::repository::Location;
+use crate::backup::repository::recipients::Recipients;
+use crate::backup::repository::retention::Keep;
 use crate::hooks::hook::{self, Hook};
 use crate::occasion::Known;
 use crate::postgres::history::DEFAULT_TABLE;
@@ -61,6 +66,8 @@ pub struct Config {
     pub postgres: PostgresConfig,
     /// Backups.
     pub backup: BackupConfig,
+    /// What becomes of columns in copies for others.
+    pub anonymise: AnonymiseConfig,
     /// Records of runs.
     pub records: RecordsConfig,
     /// How far files that are not one transaction have come is kept there.
@@ -96,6 +103,7 @@ impl Default for Config {
             sandbox: SandboxConfig::default(),
             postgres: PostgresConfig::default(),
             backup: BackupConfig::default(),
+            anonymise: AnonymiseConfig::default(),
             records: RecordsConfig::default(),
             journal: JournalConfig::default(),
             limits: Limits::default(),
@@ -113,6 +121,9 @@ pub struct TargetConfig {
     /// The environment variable that holds its URL; by default `NAME_DATABASE_URL`, and
     /// `DATABASE_URL` for the default target.
     pub url_env: Option<String>,
+    /// The environment variable that holds the URL of the server itself, where the other one may lead through
+    /// a connection pooler.
+    pub direct_url_env: Option<String>,
     /// Destructive acts on it must be confirmed.
     pub protected: bool,
     /// What its database is known by: anything else behind the URL is refused.
@@ -210,15 +221,45 @@ pub struct PostgresConfig {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct BackupConfig {
-    /// The folder that gets a folder per target.
-    pub to: PathBuf,
+    /// The folder that gets a folder per target, or a place in an object store: `s3://bucket/prefix`,
+    /// `gs://…`, `az://…`.
+    pub to: Location,
     /// How many connections pg_dump and pg_restore use.
     pub jobs: usize,
+    /// How much of a backup is proven. Before a change of a database, `none` counts as `full`.
+    pub proof: ProofLevel,
+    /// Who may read backups: public keys of age. Without any, they are not encrypted.
+    pub recipients: Recipients,
+    /// The folder in which backups are made and proven before they are encrypted or sent.
+    pub staging: PathBuf,
+    /// How long one request to an object store is tried before it is given up.
+    #[serde(with = "humantime_serde")]
+    pub patience: Duration,
+    /// Which backups `db-backup prune` leaves.
+    pub keep: Keep,
+}
+
+impl BackupConfig {
+    /// Whether a backup is made elsewhere first: what is kept is not what pg_restore reads.
+    #[must_use]
+    pub fn is_staged(&self) -> bool {
+        self.to.is_remote() || !self.recipients.is_empty()
+    }
 }
 
 impl Default for BackupConfig {
     fn default() -> Self {
-        Self { to: "backups".into(), jobs: 2 }
+        Self {
+            to: Location::Folder("backups".into()),
+            jobs: 2,
+            proof: ProofLevel::default(),
+            recipients: Recipients::default(),
+            staging: ".rehearsal/staging".into(),
+            // Longer than a service is away when it moves house; below the five minutes after which
+            // a request's signature is refused (object_store's `RetryConfig`).
+            patience: Duration::from_secs(180),
+            keep: Keep::default(),
+        }
     }
 }
 
@@ -347,7 +388,7 @@ impl Config {
             return Err(ConfigError::Malformed { path, reason });
         }
         let complaint = config.app.complaint().or_else(|| config.limits_complaint());
-        let complaint = complaint.or_else(|| config.journal.complaint());
+        let complaint = complaint.or_else(|| config.journal.complaint()).or_else(|| config.anonymise.complaint());
         if let Some(reason) = complaint.or_else(|| config.lint.complaint()) {
             return Err(ConfigError::Malformed { path, reason });
         }
@@ -356,14 +397,18 @@ impl Config {
         }
         let logs = config.watch.logs.iter_mut();
         let of_targets = config.targets.values_mut().filter_map(|target| target.limits.pause_file.as_mut());
-        for folder in logs.chain(&mut config.limits.pause_file).chain(of_targets).chain([
+        let backups = match &mut config.backup.to {
+            Location::Folder(folder) => Some(folder),
+            Location::Remote(_) => None,
+        };
+        for folder in logs.chain(&mut config.limits.pause_file).chain(of_targets).chain(backups).chain([
             &mut config.migrations,
             &mut config.checks,
             &mut config.fixtures,
             &mut config.traffic.from,
             &mut config.contract,
             &mut config.answers,
-            &mut config.backup.to,
+            &mut config.backup.staging,
             &mut config.records.to,
         ]) {
             // A path in the file is meant from the workspace's root; messages keep it short there.
@@ -460,6 +505,19 @@ impl Config {
                 .find_map(|name| Some(format!("targets.{name}.limits.{}", self.limits_of(name).complaint()?)))
         })
     }
+}
+
+/// `[history]` and `[journal]` of a file's text; what else stands there is for the commands.
+pub(crate) fn startup(text: &str) -> Result<(Tolerance, JournalConfig), ConfigError> {
+    #[derive(Default, Deserialize)]
+    #[serde(default)]
+    struct Part {
+        history: Tolerance,
+        journal: JournalConfig,
+    }
+    let malformed = |reason| ConfigError::Malformed { path: FILE_NAME.into(), reason };
+    let Part { history, journal } = toml::from_str(text).map_err(|error| malformed(one_line(&error, text)))?;
+    journal.complaint().map_or(Ok((history, journal)), |reason| Err(malformed(reason)))
 }
 
 fn list<'a>(names: impl Iterator<Item = &'a str>) -> String {

@@ -10,6 +10,9 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 use crate::backup::manifest::Manifest;
+use crate::backup::repository::identities::Identities;
+use crate::backup::repository::options::StoreOptions;
+use crate::backup::repository::{Repository, RepositoryError};
 use crate::check::Check;
 use crate::config::Config;
 use crate::error::{Error, Result};
@@ -41,6 +44,10 @@ pub struct Environment {
     pub temporary: PathBuf,
     /// Which container engine the user names: `DOCKER_HOST`.
     pub docker_host: Option<String>,
+    /// What object stores are reached by: `AWS_*`, `GOOGLE_*`, `AZURE_*`.
+    pub object_stores: StoreOptions,
+    /// The keys to read encrypted backups with: `REHEARSAL_AGE_IDENTITY_FILE`.
+    pub age_identities: Option<PathBuf>,
 }
 
 /// The workspace: its configuration, migrations and checks.
@@ -161,6 +168,9 @@ pub struct Context {
     scratch: Option<Scratch>,
 }
 
+/// Where exported tables go when backups are sent elsewhere.
+const EXPORTS: &str = ".rehearsal/exports";
+
 /// Size that is assumed when there is nothing to go by.
 const UNKNOWN_BYTES: u64 = 64 << 20;
 
@@ -222,13 +232,62 @@ impl Context {
         Ok(())
     }
 
-    /// The folder that backups of the target belong to.
+    /// A folder that goes when it is dropped.
+    ///
+    /// # Errors
+    /// The file system's.
+    pub fn throwaway_folder(&self) -> Result<Scratch> {
+        Scratch::create(&self.environment.temporary)
+    }
+
+    /// The folder that backups of the target are made in: where they stay, unless they are encrypted or
+    /// sent from there.
     #[must_use]
     pub fn backup_folder(&self) -> PathBuf {
-        match &self.scratch {
-            Some(scratch) => scratch.path(),
-            None => self.workspace.config.backup.to.clone(),
+        let config = &self.workspace.config.backup;
+        match (&self.scratch, config.to.folder()) {
+            (Some(scratch), _) => scratch.path(),
+            (None, Some(folder)) if !config.is_staged() => folder.to_owned(),
+            _ => config.staging.clone(),
         }
+    }
+
+    /// The folder that exported tables go to: always one of this machine, beside the backups if those are.
+    #[must_use]
+    pub fn export_folder(&self) -> PathBuf {
+        match (&self.scratch, self.workspace.config.backup.to.folder()) {
+            (Some(scratch), _) => scratch.path(),
+            (None, Some(folder)) => folder.to_owned(),
+            (None, None) => EXPORTS.into(),
+        }
+    }
+
+    /// Where backups go once they are made, when that is not where they are made. What is made of a
+    /// throwaway database goes with it.
+    ///
+    /// # Errors
+    /// [`RepositoryError::Unusable`].
+    pub fn sent_to(&self) -> Result<Option<Repository>> {
+        let away = self.scratch.is_none() && self.workspace.config.backup.is_staged();
+        let repository = away.then(|| self.repository(self.target()?.name())).transpose()?;
+        Ok(repository)
+    }
+
+    /// The place of a target's backups.
+    ///
+    /// # Errors
+    /// [`RepositoryError::Unusable`].
+    pub fn repository(&self, target: &str) -> Result<Repository> {
+        let config = &self.workspace.config.backup;
+        Ok(Repository::open(&config.to, target, &self.environment.object_stores, config.patience)?)
+    }
+
+    /// The keys to read encrypted backups with, if the environment names any.
+    ///
+    /// # Errors
+    /// [`RepositoryError::BadIdentities`].
+    pub fn identities(&self) -> Result<Option<Identities>, RepositoryError> {
+        self.environment.age_identities.as_deref().map(Identities::read).transpose()
     }
 
     /// Opens a connection to the target.
@@ -370,8 +429,14 @@ impl Context {
         let unknown = Tools::Image { image: image.clone(), version: server };
         let arguments = ["--version".to_owned()];
         let target = self.target()?;
-        let invocation =
-            Invocation { program: "pg_dump", arguments: &arguments, target, purpose: "version", folder: None };
+        let invocation = Invocation {
+            program: "pg_dump",
+            arguments: &arguments,
+            target,
+            purpose: "version",
+            folder: None,
+            list: None,
+        };
         let output = unknown.run(&invocation, &self.cancel).await?;
         let version = String::from_utf8_lossy(&output).parse().unwrap_or(Version { major: 0, minor: 0 });
         Ok(Tools::Image { image, version })

@@ -2,8 +2,10 @@
 
 use std::path::PathBuf;
 
+use crate::anonymise::AnonymiseError;
 use crate::apply::{StatementError, WindowError};
-use crate::backup::BackupError;
+use crate::backup::repository::RepositoryError;
+use crate::backup::{BackupError, RestoreError};
 use crate::check::CheckError;
 use crate::config::ConfigError;
 use crate::contract::ContractError;
@@ -115,6 +117,15 @@ pub enum Error {
     /// A backup could not be made, proven or restored.
     #[error(transparent)]
     Backup(#[from] BackupError),
+    /// A backup could not be stored, found, read or removed.
+    #[error(transparent)]
+    Repository(#[from] RepositoryError),
+    /// A backup does not take a database's place.
+    #[error(transparent)]
+    Restore(#[from] RestoreError),
+    /// There is no anonymised copy.
+    #[error(transparent)]
+    Anonymise(#[from] AnonymiseError),
     /// Smoke tests could not be run, or did not pass.
     #[error(transparent)]
     Smoke(#[from] SmokeError),
@@ -164,6 +175,9 @@ impl Error {
             Self::Sandbox(error) => error.kind(),
             Self::Tool(error) => error.kind(),
             Self::Backup(error) => error.kind(),
+            Self::Repository(error) => error.kind(),
+            Self::Restore(error) => error.kind(),
+            Self::Anonymise(error) => error.kind(),
             Self::Smoke(error) => error.kind(),
             Self::Hook(error) => error.kind(),
             Self::Question(error) => error.kind(),
@@ -177,6 +191,7 @@ impl Error {
     pub fn excerpt(&self) -> Option<&str> {
         match self {
             Self::Statement(error) => error.excerpt.as_deref(),
+            Self::Anonymise(error) => error.excerpt(),
             _ => None,
         }
     }
@@ -202,6 +217,9 @@ impl Error {
             Self::Sandbox(error) => Some(error.hint()),
             Self::Tool(error) => Some(error.hint()),
             Self::Backup(error) => Some(error.hint()),
+            Self::Repository(error) => Some(error.hint()),
+            Self::Restore(error) => Some(error.hint()),
+            Self::Anonymise(error) => Some(error.hint()),
             Self::Smoke(error) => Some(error.hint()),
             Self::Hook(error) => Some(error.hint()),
             Self::Question(error) => Some(error.hint()),

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use crate::backup::verdict::Proof;
 use crate::check::{Expectation, Severity};
 use crate::hooks::hook::When;
 use crate::plan::Direction;
@@ -98,12 +99,24 @@ pub enum EventKind {
     Hook(HookDone),
     /// What somebody answered before the run.
     Answer(Answer),
-    /// A backup was made and proven.
+    /// A backup was made, proven or not.
     Backup(BackupDone),
+    /// That backup has arrived where it is kept, and is no longer where it was made.
+    BackupSent {
+        /// Where it is, as `restore` takes it.
+        place: String,
+    },
     /// What clients ran meanwhile.
     Traffic(TrafficDone),
     /// Which locks a migration file held.
     Locks(LocksHeld),
+    /// What going back is about to lose, counted before it is gone.
+    Loss {
+        /// What, and by which line of which file.
+        what: String,
+        /// How much of it.
+        amount: String,
+    },
     /// A figure worth keeping.
     Figure {
         /// Its name.
@@ -221,6 +234,9 @@ pub struct StatementDone {
     /// After how many of its batches somebody was seen to wait for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub held_up: Option<u64>,
+    /// How its batches went along, if it was batched.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub course: Vec<BatchSlice>,
     /// How long its batches waited for others.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub pauses: Vec<Paused>,
@@ -233,6 +249,17 @@ pub struct StatementDone {
     /// How many statements were sent together with it, if there were others; rows and time are of all of them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub together: Option<usize>,
+}
+
+/// Some batches of a statement, one after the other.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BatchSlice {
+    /// When the last of them ended, counted from the begin of the statement.
+    pub until_ms: u64,
+    /// The rows that they touched.
+    pub rows: u64,
+    /// How long the longest of them took.
+    pub longest_ms: u64,
 }
 
 /// How long batches waited for one reason, all times together.
@@ -373,7 +400,7 @@ pub struct HookDone {
 /// See [`EventKind::Backup`].
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct BackupDone {
-    /// Its folder.
+    /// Its folder; once it is sent, the record has the place that it was sent to.
     pub path: String,
     /// Size of its files.
     pub bytes: u64,
@@ -385,6 +412,9 @@ pub struct BackupDone {
     pub dump_ms: u64,
     /// How long restoring and comparing took.
     pub proof_ms: u64,
+    /// How that ended. Nothing in records of earlier versions, which knew proven ones only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proof: Option<Proof>,
 }
 
 /// See [`EventKind::Traffic`].

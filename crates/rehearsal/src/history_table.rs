@@ -2,12 +2,13 @@
 
 use std::path::Path;
 
+use squawk_syntax::SyntaxKind;
 use squawk_syntax::ast::{AstNode, Stmt};
-use squawk_syntax::{SourceFile, SyntaxKind};
 
 use crate::plan::PlannedFile;
 use crate::source::SourceError;
 use crate::statement::{Mode, Statement};
+use crate::written_rows;
 
 /// What a statement has to do with the history table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,7 +63,7 @@ fn touch(statement: &Statement, bare: &str) -> Touch {
     if !statement.sql.to_lowercase().contains(&bare.to_lowercase()) {
         return Touch::Nothing;
     }
-    let parsed = SourceFile::parse(&statement.sql);
+    let parsed = written_rows::parse(&statement.sql);
     let tree = parsed.tree();
     let tokens: Vec<_> = tree
         .syntax()

@@ -20,6 +20,7 @@
 
 pub mod add_only;
 pub mod analysis;
+pub mod anonymise;
 pub mod apply;
 pub mod backup;
 pub mod batch_marker;
@@ -62,5 +63,7 @@ pub mod together;
 pub mod tolerance;
 pub mod traffic;
 mod unsupported;
+mod written_rows;
 
+pub use backup::RestoreError;
 pub use error::{Error, Kind, Result};

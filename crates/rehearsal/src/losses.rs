@@ -2,10 +2,10 @@
 
 use std::path::PathBuf;
 
-use squawk_syntax::SourceFile;
 use squawk_syntax::ast::{AlterTableAction, AstNode, Stmt};
 
 use crate::plan::{Plan, PlannedFile};
+use crate::written_rows;
 
 /// Something that a statement throws away. Names are as the file writes them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,7 +53,7 @@ fn of_file(file: &PlannedFile) -> Vec<Loss> {
 }
 
 fn of_statement(sql: &str) -> Vec<Lost> {
-    let tree = SourceFile::parse(sql).tree();
+    let tree = written_rows::parse(sql).tree();
     tree.stmts().flat_map(|statement| of_parsed(&statement)).collect()
 }
 

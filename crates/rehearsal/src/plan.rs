@@ -15,7 +15,7 @@ use crate::statement::{Class, Mode, Parsed, Statement};
 use crate::tolerance;
 
 /// The way out where a pooler stands in between.
-pub const DIRECT_URL: &str = "give the direct URL of the server instead (its own port, or the host without `-pooler`)";
+pub const DIRECT_URL: &str = "give the direct URL of the server instead (its own port, or the host without `-pooler`); or both, the direct one in the variable that `direct_url_env` of the target names in rehearsal.toml";
 
 /// There or back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -164,6 +164,12 @@ pub enum Refusal {
         /// The version.
         version: i64,
     },
+    /// The very files did not lead back when they were rehearsed.
+    #[error("the way back by down files failed in a rehearsal of these very files: {why}")]
+    DidNotComeBack {
+        /// The rehearsal, and what it found.
+        why: String,
+    },
     /// There is no way back.
     #[error("version {version} has no down file: it cannot be rolled back by a migration")]
     NoDown {
@@ -242,7 +248,7 @@ impl Refusal {
                 tolerance::TABLE
             ),
             Self::NothingToUndoWith { .. } => {
-                "check out the commit that has its files, or restore a backup (`cargo xtask restore`)".into()
+                "check out the commit that has its files, or put a backup in its place (`cargo xtask rollback --way restore`)".into()
             }
             Self::OutOfOrder { version, latest } => format!(
                 "give it a number after {latest}; or, if nothing of what is applied stands in its way, write `out_of_order = [{version}]` under {} in rehearsal.toml, and rehearse it",
@@ -263,8 +269,11 @@ impl Refusal {
             Self::MigrationUnfinished { .. } => {
                 "run `cargo xtask migrate` with the same target: it goes on where it stopped".into()
             }
-            Self::NoDown { version } => {
-                format!("restore a backup (`cargo xtask restore`), or write a down file for version {version}")
+            Self::NoDown { version } => format!(
+                "`cargo xtask rollback --way restore` puts a backup in its place, `--way forward` says what would mend it; or write a down file for version {version}"
+            ),
+            Self::DidNotComeBack { .. } => {
+                "`--way restore` puts a backup in its place, `--way forward` says what would mend it; `--way down` runs the files all the same".into()
             }
             Self::UnknownVersion { .. } => "`cargo xtask status` lists the versions".into(),
             Self::TooManySteps { .. } => "`cargo xtask status` lists what is applied".into(),
@@ -431,7 +440,27 @@ pub fn mark(set: &MigrationSet, history: &History, version: i64) -> Result<Optio
     }
 }
 
-/// The versions to undo, newest first.
+/// The versions that a way back takes away, newest first, whichever way it is.
+///
+/// # Errors
+/// [`Refusal::TooManySteps`], [`Refusal::UnknownVersion`].
+pub fn undone(set: &MigrationSet, history: &History, back: &Back) -> Result<Vec<i64>, Refusal> {
+    let applied = history.in_order(|version| set.tolerance().lets_come_late(version));
+    let newest_first = applied.iter().rev().copied();
+    Ok(match back {
+        Back::Steps(steps) if *steps > applied.len() => {
+            return Err(Refusal::TooManySteps { applied: applied.len(), asked: *steps });
+        }
+        Back::Steps(steps) => newest_first.take(*steps).collect(),
+        Back::To(version) if *version != 0 && !applied.contains(version) => {
+            return Err(Refusal::UnknownVersion { version: *version, place: "among the applied ones" });
+        }
+        Back::To(version) => newest_first.filter(|v| v > version).collect(),
+        Back::Keep(kept) => newest_first.filter(|version| !kept.contains(version)).collect(),
+    })
+}
+
+/// The down files of the versions to undo, newest first.
 ///
 /// # Errors
 /// A [`Refusal`] when files and history disagree, or when one of them has no down file: it is
@@ -450,18 +479,7 @@ pub fn down(set: &MigrationSet, history: &History, back: Back) -> Result<Plan, R
             None => return Err(Refusal::Dirty { version }),
         }
     }
-    let applied = history.in_order(|version| set.tolerance().lets_come_late(version));
-    let undone: Vec<i64> = match back {
-        Back::Steps(steps) if steps > applied.len() => {
-            return Err(Refusal::TooManySteps { applied: applied.len(), asked: steps });
-        }
-        Back::Steps(steps) => applied.iter().rev().take(steps).copied().collect(),
-        Back::To(version) if version != 0 && !applied.contains(&version) => {
-            return Err(Refusal::UnknownVersion { version, place: "among the applied ones" });
-        }
-        Back::To(version) => applied.iter().rev().filter(|v| **v > version).copied().collect(),
-        Back::Keep(kept) => applied.iter().rev().filter(|version| !kept.contains(version)).copied().collect(),
-    };
+    let undone = undone(set, history, &back)?;
     if let Some(version) = unfinished.filter(|version| !undone.contains(version)) {
         return Err(Refusal::RollbackUnfinished { version });
     }

@@ -6,12 +6,12 @@
 
 use std::collections::BTreeSet;
 
-use squawk_syntax::SourceFile;
 use squawk_syntax::ast::Stmt;
 
 use crate::error::Kind;
 use crate::postgres::schema::Schema;
 use crate::statement::{Parsed, summary};
+use crate::written_rows;
 
 /// How much of a statement a message shows.
 const SHOWN_CHARACTERS: usize = 60;
@@ -130,7 +130,7 @@ pub fn unseen(version: i64, file: &Parsed) -> Option<ProofError> {
     if file.unparsed.is_some() {
         return Some(complaint(1, &file.text));
     }
-    let tree = SourceFile::parse(&file.text).tree();
+    let tree = written_rows::parse(&file.text).tree();
     let parsed = tree.stmts().filter(|statement| !matches!(statement, Stmt::EmptyStmt(_)));
     let found = file.statements.iter().zip(parsed).find(|(_, parsed)| !shows(parsed));
     found.map(|(statement, _)| complaint(statement.line, &statement.sql))

@@ -110,6 +110,9 @@ pub struct StepRecord {
     /// The locks that its files held.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub locks: Vec<LocksHeld>,
+    /// What going back lost, and how much of it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub losses: Vec<(String, String)>,
     /// Figures by name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub figures: Vec<(String, String)>,
@@ -241,6 +244,7 @@ impl Record {
                 backup: None,
                 traffic: Vec::new(),
                 locks: Vec::new(),
+                losses: Vec::new(),
                 figures: Vec::new(),
                 notes: Vec::new(),
             }),
@@ -274,8 +278,14 @@ impl StepRecord {
             EventKind::Hook(hook) => self.hook = Some(hook.clone()),
             EventKind::Answer(answer) => self.answers.push(answer.clone()),
             EventKind::Backup(backup) => self.backup = Some(backup.clone()),
+            EventKind::BackupSent { place } => {
+                if let Some(backup) = &mut self.backup {
+                    backup.path.clone_from(place);
+                }
+            }
             EventKind::Traffic(traffic) => self.traffic.push(traffic.clone()),
             EventKind::Locks(locks) => self.locks.push(locks.clone()),
+            EventKind::Loss { what, amount } => self.losses.push((what.clone(), amount.clone())),
             EventKind::Figure { name, value } => self.figures.push((name.clone(), value.clone())),
             EventKind::Note { level, text } => self.notes.push((*level, text.clone())),
             EventKind::StepFinished { outcome, summary, duration_ms, .. } => {

@@ -9,16 +9,18 @@ use tokio_util::sync::CancellationToken;
 use crate::add_only;
 use crate::apply::instant::{self, BUDGET, NotInTime};
 use crate::apply::{Applier, Limits};
-use crate::config::ConfigError;
+use crate::config::{self, ConfigError};
 use crate::error::{Error, Result};
 use crate::event::Emitter;
 use crate::plan::{self, Plan, PlannedFile, Refusal};
 use crate::postgres::history::{self, History};
+use crate::postgres::journal::JournalConfig;
 use crate::postgres::pooler;
 use crate::postgres::query::Stopped;
 use crate::postgres::session::Session;
 use crate::source::MigrationSet;
 use crate::target::Target;
+use crate::tolerance::Tolerance;
 
 /// How long a start under [`StartupPolicy::InstantOnly`] waits for the locks. Of replicas that start
 /// together each holds them for [`BUDGET`] at the most, and all but the first for a look only.
@@ -71,6 +73,34 @@ impl std::str::FromStr for StartupPolicy {
     }
 }
 
+/// How a service starts: its policy, and what a workspace says elsewhere of the history and the journal.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct StartupTerms {
+    /// What it does about pending migrations.
+    pub policy: StartupPolicy,
+    /// What of an untidy history is accepted.
+    pub history: Tolerance,
+    /// Where the journal is, and whether there must be one.
+    pub journal: JournalConfig,
+}
+
+impl From<StartupPolicy> for StartupTerms {
+    fn from(policy: StartupPolicy) -> Self {
+        Self { policy, ..Self::default() }
+    }
+}
+
+impl StartupTerms {
+    /// Takes over `[history]` and `[journal]` from the text of a `rehearsal.toml`, such as one that is embedded.
+    ///
+    /// # Errors
+    /// [`ConfigError::Malformed`].
+    pub fn with_config(self, text: &str) -> Result<Self, ConfigError> {
+        let (history, journal) = config::startup(text)?;
+        Ok(Self { history, journal, ..self })
+    }
+}
+
 /// What was found and done.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct StartupOutcome {
@@ -110,18 +140,19 @@ impl std::fmt::Display for RefusedFile {
 /// Brings the database to the state that the embedded migrations describe, by the policy. When
 /// several replicas start at once, one applies and the others wait for it. A file that the policy refuses
 /// is no error: what was applied before it stays, and the caller decides whether it can do without the rest.
-/// Its journal is in the schema that [`crate::postgres::journal::JournalConfig`] has by default.
+/// `terms` may be a [`StartupPolicy`] alone: history and journal are as they are by default then.
 ///
 /// # Errors
 /// When the URL cannot be used, the database cannot be reached, files and history disagree, or a
 /// statement fails.
-pub async fn migrate(url: &str, migrator: &Migrator, policy: StartupPolicy) -> Result<StartupOutcome> {
+pub async fn migrate(url: &str, migrator: &Migrator, terms: impl Into<StartupTerms> + Send) -> Result<StartupOutcome> {
+    let StartupTerms { policy, history, journal } = terms.into();
     if policy == StartupPolicy::Off {
         return Ok(StartupOutcome::default());
     }
     asks_for_nothing_else(migrator)?;
-    let target = Target::from_url("app", url)?;
-    let migrations = MigrationSet::from_embedded(migrator)?;
+    let target = Target::from_url("app", url)?.keeping_journal(journal);
+    let migrations = MigrationSet::from_embedded(migrator)?.recorded_in(&migrator.table_name, history);
     let mut session = Session::connect(&target, "startup", &CancellationToken::new()).await?;
     let outcome = on(&mut session, &migrations, migrator, policy).await;
     session.close().await;
@@ -223,7 +254,8 @@ impl Found {
         // all that it knows must not stop it.
         let ahead = history.take_newer_than(migrations.latest().unwrap_or(0));
         let plan = plan::up(migrations, &history, None)?;
-        if let (Some(file), Some(latest)) = (plan.files().first(), ahead.last()) {
+        let too_late = plan.files().iter().find(|file| !migrations.tolerance().lets_come_late(file.version));
+        if let (Some(file), Some(latest)) = (too_late, ahead.last()) {
             return Err(Refusal::OutOfOrder { version: file.version, latest: *latest }.into());
         }
         Ok(Self { current: history.latest_finished(), ahead, plan })

@@ -14,7 +14,7 @@ pub async fn run(
     reason: Option<String>,
     sandbox: &SandboxArgs,
 ) -> anyhow::Result<()> {
-    let target = shell.target()?;
+    let target = shell.target().await?;
     let (workspace, history) = shell.workspace_and_history(&target, "mark-applied").await?;
     let pending = plan::mark(&workspace.migrations, &history, version).map_err(rehearsal::Error::from)?.is_some();
     if pending {

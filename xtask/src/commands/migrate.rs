@@ -11,15 +11,16 @@ use crate::surroundings::{self, Change};
 use crate::{goal, outlook};
 
 pub async fn run(shell: Shell, wanted: &GoalArgs, answers: &AnswerArgs) -> anyhow::Result<()> {
-    let target = shell.target()?;
+    let target = shell.target().await?;
     let (workspace, history) = shell.workspace_and_history(&target, "migrate").await?;
     let to = goal::version(wanted, &shell.config, &workspace.migrations, &history)?;
     let pending = plan::up(&workspace.migrations, &history, to).map_err(rehearsal::Error::from)?;
     let nothing = pending.is_empty();
+    let versions: Vec<i64> = pending.files().iter().map(|file| file.version).collect();
     let change = Change {
         act: Act::Migrate,
         target: target.name(),
-        plan: &pending,
+        versions: &versions,
         migrations: &workspace.migrations,
         words: format!("cargo xtask migrate --target {}{}", target.name(), goal::words(wanted)),
     };

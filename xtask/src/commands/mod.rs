@@ -1,5 +1,6 @@
 //! One file a command: arguments in, a call of the library out.
 
+mod anonymise;
 mod bench;
 mod db_backup;
 mod mark_applied;
@@ -7,6 +8,7 @@ mod migrate;
 mod plan;
 mod rehearse;
 mod repair;
+mod report;
 mod restore;
 mod rollback;
 mod smoke;
@@ -19,12 +21,14 @@ mod watch;
 use rehearsal::backup::export::Wanted;
 
 use crate::cli::{Cli, Command};
-use crate::shell::Shell;
+use crate::shell::{Shell, on_this_thread};
 
 /// Runs the command of the command line.
 pub fn dispatch(cli: Cli) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    let outcome = runtime.block_on(run(cli));
+    // On a thread that watches the sockets as well: to another one each answer of a server would have to be
+    // handed over.
+    let outcome = runtime.block_on(async { tokio::spawn(run(cli)).await? });
     // A blocking task that is stuck (a hung file system) must not hold the exit up.
     runtime.shutdown_background();
     outcome
@@ -37,11 +41,21 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
             rehearse::run(shell, release.as_deref(), all, rows, traffic, &smoke, &sandbox).await
         }
         Command::Smoke { url, release } => smoke::run(shell, &url, release.as_deref()).await,
-        Command::DbBackup { tables, format, sandbox } => {
+        Command::DbBackup { about, tables, format, proof, sandbox } => {
             let wanted = Wanted { tables, format: format.into() };
-            db_backup::run(shell, wanted, &sandbox).await
+            db_backup::run(shell, about, wanted, proof.map(Into::into), &sandbox).await
         }
-        Command::Restore { backup, into } => restore::run(shell, backup, into).await,
+        Command::Anonymise { backup, fresh, sample, random_key, sandbox } => {
+            anonymise::run(shell, backup, fresh, sample, random_key, &sandbox).await
+        }
+        Command::Restore { backup, anonymised, into, tables, swap, clean } => {
+            let place = match (swap, clean) {
+                (true, _) => restore::Place::Swap,
+                (_, true) => restore::Place::Clean,
+                _ => restore::Place::Beside { into, tables },
+            };
+            restore::run(shell, backup, place, anonymised).await
+        }
         Command::Migrate { goal, unsure, answers } => migrate::run(shell.unsure(unsure), &goal, &answers).await,
         Command::MarkApplied { version, force, reason, sandbox } => {
             mark_applied::run(shell, version, force, reason, &sandbox).await
@@ -49,13 +63,14 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Repair { version, reason } => repair::run(shell, version, reason).await,
         Command::Verify { contract } => verify::run(shell, contract).await,
         Command::Watch { lasts, every } => watch::run(shell, lasts, every).await,
-        Command::Rollback { to, steps, unsure, answers, sandbox } => {
-            rollback::run(shell.unsure(unsure), to, steps, &answers, &sandbox).await
+        Command::Rollback { to, steps, way, unsure, answers, sandbox } => {
+            rollback::run(shell.unsure(unsure), to, steps, way, &answers, &sandbox).await
         }
+        Command::Report { record, format, output } => report::run(&shell, record, format, output),
         Command::Status => status::run(&shell).await,
         Command::Plan { goal, shown } => plan::run(&shell, &goal, &shown).await,
-        Command::Sqlx { arguments } => sqlx::run(&shell, arguments).await,
         Command::Test { provider, arguments } => test::run(provider, &arguments).await,
-        Command::Bench { rows, only } => bench::run(shell, rows, only.as_deref()).await,
+        Command::Sqlx { arguments } => on_this_thread(sqlx::run(&shell, arguments)),
+        Command::Bench { rows, only } => on_this_thread(bench::run(shell, rows, only.as_deref())),
     }
 }

@@ -63,7 +63,7 @@ pub async fn run(
         };
         return shell.run(command, workspace, settings, None, |_| {}).await;
     };
-    let target = shell.target_named(&name)?;
+    let target = shell.target_named(&name).await?;
     let mut session = shell.connect(&target, "rehearse").await?;
     let history = History::read(&mut session, &shell.config.history_table).await?;
     session.close().await;

@@ -7,16 +7,17 @@ use rehearsal::report::status;
 use rehearsal::run::Command;
 use rehearsal::steps::lists;
 
+use crate::out;
 use crate::shell::Shell;
 
 pub async fn run(shell: Shell, version: Option<i64>, reason: Option<String>) -> anyhow::Result<()> {
-    let target = shell.target()?;
+    let target = shell.target().await?;
     let (workspace, history) = shell.workspace_and_history(&target, "repair").await?;
     let findings = repair::findings(&workspace.migrations, &history);
     if !shell.common.quiet {
         let mut text = Vec::new();
         status::write_findings(&mut text, &target.to_string(), &findings)?;
-        std::io::stderr().write_all(&text)?;
+        out::stderr().write_all(&text)?;
     }
     let (Some(version), Some(reason)) = (version, reason) else { return Ok(()) };
     let differs =

@@ -16,7 +16,10 @@ pub async fn run(shell: Shell, url: &str, release: Option<&str>) -> anyhow::Resu
     let root = root(url).map_err(rehearsal::Error::from)?;
     let secrets = smoke::secrets(&workspace.config).map_err(rehearsal::Error::from)?;
     let release = release.map(|name| shell.config.release(Some(name))).transpose().map_err(rehearsal::Error::from)?;
-    let target = shell.common.target.as_ref().map(|name| shell.target_named(name)).transpose()?;
+    let target = match &shell.common.target {
+        Some(name) => Some(shell.target_named(name).await?),
+        None => None,
+    };
     // Which tests are for it: those of the release that was named, of what its database has, or of the
     // newest migration there is.
     let version = match (release.flatten(), &target) {

@@ -14,7 +14,7 @@ pub async fn run(shell: &Shell, arguments: Vec<String>) -> anyhow::Result<()> {
     let has_url = arguments.iter().any(|argument| argument.starts_with("--database-url") || argument == "-D");
     if let (Some(name), true, false) = (&target, takes_url, has_url) {
         // What is pinned, or may be in several places, is looked at first: sqlx would work on whatever is there.
-        let target = shell.target_named(name)?;
+        let target = shell.target_named(name).await?;
         if target.is_pinned() || target.has_several_places() {
             shell.connect(&target, "identity").await?.close().await;
         }

@@ -9,7 +9,7 @@ use rehearsal::steps::lists;
 use crate::shell::Shell;
 
 pub async fn run(shell: Shell, lasts: Duration, every: Duration) -> anyhow::Result<()> {
-    let target = shell.target()?;
+    let target = shell.target().await?;
     let workspace = shell.workspace()?;
     let before = Record::before_latest_migration(&shell.config.records.to, target.name(), &target.address());
     let command = Command {

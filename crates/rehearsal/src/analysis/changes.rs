@@ -3,10 +3,11 @@
 
 use serde::Serialize;
 use squawk_syntax::ast::{AlterColumnOption, AlterTableAction, AstNode, Constraint, Stmt};
-use squawk_syntax::{SourceFile, SyntaxKind, SyntaxNode, ast};
+use squawk_syntax::{SyntaxKind, SyntaxNode, ast};
 
 use super::syntax::{all, text};
 use crate::plan::Plan;
+use crate::written_rows;
 
 /// Words between CREATE or DROP and a name that are no kind of object.
 const FILLERS: [&str; 16] = [
@@ -87,7 +88,7 @@ fn new(object: String) -> Pair {
 }
 
 fn of_statement(sql: &str) -> Vec<Pair> {
-    let parsed = SourceFile::parse(sql);
+    let parsed = written_rows::parse(sql);
     if !parsed.errors().is_empty() {
         return Vec::new();
     }

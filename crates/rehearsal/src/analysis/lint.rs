@@ -2,11 +2,11 @@
 
 use serde::Serialize;
 use squawk_linter::Linter;
-use squawk_syntax::SourceFile;
 
 use super::lint_rules::LintConfig;
 use crate::postgres::version::Version;
 use crate::statement::{Mode, Parsed};
+use crate::written_rows;
 
 /// Something that the linter does not like.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -45,7 +45,7 @@ pub fn findings(file: &Parsed, config: &LintConfig, server: Version, keeps_code_
     // The linter's own default stays where it does not read the number.
     linter.settings.pg_version = server.to_string().parse().unwrap_or_default();
     linter.settings.assume_in_transaction = file.mode == Mode::OneTransaction;
-    let violations = linter.lint(&SourceFile::parse(&file.text), &file.text);
+    let violations = linter.lint(&written_rows::parse(&file.text), &file.text);
     violations
         .into_iter()
         .map(|violation| {

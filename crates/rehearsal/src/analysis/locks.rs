@@ -9,10 +9,11 @@ use squawk_syntax::ast::{
     self, AlterColumnOption, AlterIndexAction, AlterSequenceAction, AlterTableAction, AlterTypeAction, AstNode,
     CommentObject, Constraint, CopyDirection, ReindexTarget, Stmt,
 };
-use squawk_syntax::{SourceFile, SyntaxKind, SyntaxNode};
+use squawk_syntax::{SyntaxKind, SyntaxNode};
 
 use super::lock_mode::LockMode;
 use super::syntax::{all, folded, has_token, text};
+use crate::written_rows;
 
 /// Storage parameters that are set under SHARE UPDATE EXCLUSIVE, by the page of ALTER TABLE.
 const MILD_PARAMETERS: [&str; 10] = [
@@ -76,7 +77,7 @@ pub struct Locks {
 /// The locks of a statement's text.
 #[must_use]
 pub fn of(sql: &str) -> Locks {
-    let parsed = SourceFile::parse(sql);
+    let parsed = written_rows::parse(sql);
     if !parsed.errors().is_empty() {
         return Locks::beyond("the parser does not understand it");
     }

@@ -3,8 +3,8 @@
 use std::collections::{BTreeSet, HashMap};
 
 use serde::Serialize;
+use squawk_syntax::ast;
 use squawk_syntax::ast::{AlterTableAction, AstNode, Stmt};
-use squawk_syntax::{SourceFile, ast};
 
 use super::lint::{self, Finding};
 use super::lint_rules::LintConfig;
@@ -20,6 +20,7 @@ use crate::postgres::version::Version;
 use crate::source::MigrationSet;
 use crate::statement::{ClassLabel, Mode, Statement};
 use crate::together::Together;
+use crate::written_rows;
 
 /// See the module.
 #[derive(Debug, Clone, Serialize)]
@@ -121,7 +122,7 @@ pub struct Known<'a> {
     /// Which rules of the linter speak.
     pub lint: &'a LintConfig,
     /// Whether the code of the release before has to work with that version.
-    pub keeps_code_working: &'a dyn Fn(i64) -> bool,
+    pub keeps_code_working: &'a (dyn Fn(i64) -> bool + Sync),
 }
 
 /// The relations that a plan's statements name, as they write them.
@@ -184,7 +185,7 @@ impl Names {
 }
 
 fn renamed(sql: &str) -> impl Iterator<Item = (String, String)> {
-    let tree = SourceFile::parse(sql).tree();
+    let tree = written_rows::parse(sql).tree();
     tree.stmts().collect::<Vec<_>>().into_iter().filter_map(|statement| {
         let Stmt::AlterTable(alter) = statement else { return None };
         let from = text(&alter.table_relation_name()?.table_name_ref()?);
@@ -198,7 +199,7 @@ fn renamed(sql: &str) -> impl Iterator<Item = (String, String)> {
 
 /// The relations that it makes, as names are compared.
 fn made(sql: &str) -> Vec<String> {
-    let tree = SourceFile::parse(sql).tree();
+    let tree = written_rows::parse(sql).tree();
     tree.stmts()
         .filter_map(|statement| match statement {
             Stmt::CreateTable(create) => Some(text(&create.table_name()?)),

@@ -19,6 +19,9 @@ const REHEARSE: &str = "rehearse";
 const THERE: &str = "migrate";
 const BACK: &str = "rollback";
 
+/// The step that compares with what was there before the first one.
+const AS_BEFORE: &str = "as-before";
+
 /// The step that generates data; without it, a rehearsal is one of a copy.
 const BASELINE: &str = "baseline";
 
@@ -52,10 +55,36 @@ pub struct Ran {
     pub rows: u64,
 }
 
-/// The rehearsals of a workspace that ended well, newest first.
+/// Whether a rehearsal came back to where it began.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Returned {
+    /// Schema and contents were what they had been.
+    Exactly {
+        /// When it began.
+        at: DateTime<Utc>,
+        /// The target that it worked on a copy of; none when its data were generated.
+        copy_of: Option<String>,
+        /// What was compared.
+        summary: String,
+    },
+    /// They were not, or a down file failed.
+    Failed {
+        /// Names the run.
+        run_id: String,
+        /// When it began.
+        at: DateTime<Utc>,
+        /// What it said.
+        why: String,
+    },
+}
+
+/// The rehearsals of a workspace, newest first.
 #[derive(Debug, Default)]
 pub struct Rehearsals {
+    /// Those that ended well.
     records: Vec<Record>,
+    /// The others.
+    failed: Vec<Record>,
 }
 
 impl Rehearsals {
@@ -74,10 +103,21 @@ impl Rehearsals {
         paths.sort();
         let records =
             paths.iter().rev().filter_map(|path| serde_json::from_slice::<Record>(&std::fs::read(path).ok()?).ok());
-        let ended_well = |record: &Record| {
-            matches!(record.outcome, Some(Outcome::Done | Outcome::Warned)) && record.run.command == REHEARSE
-        };
-        Self { records: records.filter(ended_well).collect() }
+        let ended_well = |record: &Record| matches!(record.outcome, Some(Outcome::Done | Outcome::Warned));
+        let (records, failed) = records.filter(|record| record.run.command == REHEARSE).partition(ended_well);
+        Self { records, failed }
+    }
+
+    /// How the newest rehearsal of all these files ended that came as far as the way back; one on a copy of the
+    /// target before any other.
+    #[must_use]
+    pub fn way_back(&self, versions: &[i64], set: &MigrationSet, target: &str) -> Option<Returned> {
+        if versions.is_empty() {
+            return None;
+        }
+        let mut records: Vec<&Record> = self.records.iter().chain(&self.failed).collect();
+        records.sort_by_key(|record| (copy_of(record) == Some(target), record.started_at));
+        records.into_iter().rev().find_map(|record| returned(record, versions, set))
     }
 
     /// The newest one of a file as it is now; one on a copy of the target before any other.
@@ -109,6 +149,34 @@ impl Rehearsals {
         planned.insert(this.to_owned(), rehearsed.iter().map(|rehearsed| rehearsed.duration_ms).sum());
         planned
     }
+}
+
+fn returned(record: &Record, versions: &[i64], set: &MigrationSet) -> Option<Returned> {
+    let is_same = |version: &i64| {
+        let known = record.run.migrations.iter().find(|digest| digest.version == *version);
+        set.get(*version).zip(known).is_some_and(|(migration, known)| {
+            let down = migration.down.as_ref().map(|down| hex(&down.checksum));
+            known.up == hex(&migration.up.checksum) && known.down == down
+        })
+    };
+    let went_there = |version: &i64| {
+        let mut there = record.steps.iter().filter(|step| step.name == THERE).flat_map(|step| &step.statements);
+        there.any(|done| done.version == *version && done.direction == Direction::Up)
+    };
+    if !versions.iter().all(|version| is_same(version) && went_there(version)) {
+        return None;
+    }
+    // The first way back is the one that is compared; later ones serve clients meanwhile.
+    let back = record.steps.iter().find(|step| step.name == BACK)?;
+    let compared = record.steps.iter().find(|step| step.name == AS_BEFORE);
+    let failed = |outcome: Option<Outcome>| matches!(outcome, Some(Outcome::Failed | Outcome::Refused));
+    let (run_id, at) = (record.run.run_id.clone(), record.started_at);
+    if let Some(step) = [Some(back), compared].into_iter().flatten().find(|step| failed(step.outcome)) {
+        return Some(Returned::Failed { run_id, at, why: step.summary.clone() });
+    }
+    let exact = compared.filter(|step| step.outcome == Some(Outcome::Done))?;
+    let copy_of = copy_of(record).map(str::to_owned);
+    Some(Returned::Exactly { at, copy_of, summary: exact.summary.clone() })
 }
 
 fn copy_of(record: &Record) -> Option<&str> {

@@ -7,10 +7,11 @@ use serde::Serialize;
 use squawk_syntax::ast::{
     self, AlterColumnOption, AlterTableAction, AstNode, Constraint, ConstraintOption, GeneratedAs, Stmt,
 };
-use squawk_syntax::{SourceFile, SyntaxKind, SyntaxNode};
+use squawk_syntax::{SyntaxKind, SyntaxNode};
 
 use super::syntax::{all, folded, has_token, text};
 use super::type_change::TypeChange;
+use crate::written_rows;
 
 /// Functions whose value is another one for each row; a default that calls one writes every row.
 const VOLATILE: [&str; 12] = [
@@ -73,7 +74,7 @@ pub struct Effort {
 /// What a statement's text tells of it.
 #[must_use]
 pub fn of(sql: &str) -> Vec<Effort> {
-    let parsed = SourceFile::parse(sql);
+    let parsed = written_rows::parse(sql);
     if !parsed.errors().is_empty() {
         return Vec::new();
     }

@@ -105,7 +105,8 @@ impl Applier<'_> {
         }
         match file.script.mode {
             Mode::OneTransaction => one_transaction::run(self, file).await?,
-            Mode::Stepwise => stepwise::run(self, file).await?,
+            // Apart: most files are not of this kind, and would have to be as big.
+            Mode::Stepwise => Box::pin(stepwise::run(self, file)).await?,
         }
         self.tell_locks(file).await;
         self.events.emit(EventKind::FileFinished {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::blockers::Watched;
+use super::blockers::{Blockers, Watched};
 use super::failure::stopped_at;
 use super::retry::is_transient;
 use crate::error::{Error, Result};
@@ -17,7 +17,7 @@ use crate::postgres::query::{Stopped, sqlstate};
 use crate::postgres::session::Session;
 use crate::statement::Statement;
 
-/// How long each try waits for a lock. Requests that queue behind it wait as long: a pause of a fifth of a
+/// How long each try waits for a lock at the most; a file may ask for less. Requests that queue behind it wait as long: a pause of a fifth of a
 /// second is below what their callers' time limits are.
 pub const LOCK_TIMEOUT: Duration = Duration::from_millis(200);
 
@@ -48,10 +48,12 @@ pub async fn run(
     history_table: &str,
     deadline: Instant,
 ) -> Result<Option<NotInTime>> {
-    let (mut tries, mut blockers) = (0u32, String::new());
+    let (mut tries, mut blockers) = (0u32, Blockers::default());
+    let patience = file.script.limits.lock_timeout.map_or(LOCK_TIMEOUT, |own| own.min(LOCK_TIMEOUT));
     loop {
         tries += 1;
-        let Err((statement, stopped)) = attempt(session, file, history_table, deadline, &mut blockers).await else {
+        let Err((statement, stopped)) = attempt(session, file, history_table, deadline, patience, &mut blockers).await
+        else {
             return Ok(None);
         };
         let Stopped::Failed(error) = &stopped else { return Err(placed(file, statement, stopped)) };
@@ -61,11 +63,13 @@ pub async fn run(
         if is_transient(error) {
             let pause = PAUSE.mul_f64(0.5 + fastrand::f64());
             if Instant::now() + pause < deadline {
-                tokio::time::sleep(pause).await;
+                let ready = tokio::time::timeout(pause, blockers.be_ready());
+                let _ = tokio::join!(tokio::time::sleep(pause), ready);
                 continue;
             }
+            let blockers = blockers.take();
             let by = if blockers.is_empty() { String::new() } else { format!(", blocked by {blockers}") };
-            let reason = format!("no lock within {tries} tries of {} ms{by}", LOCK_TIMEOUT.as_millis());
+            let reason = format!("no lock within {tries} tries of {} ms{by}", patience.as_millis());
             return Ok(Some(NotInTime { line, reason }));
         }
         // query_canceled: by our own limit, whoever else may cancel a statement of a starting service.
@@ -89,15 +93,16 @@ async fn attempt<'a>(
     file: &'a PlannedFile,
     history_table: &str,
     deadline: Instant,
-    blockers: &mut String,
+    patience: Duration,
+    blockers: &mut Blockers,
 ) -> Result<(), (Option<&'a Statement>, Stopped)> {
     let began = Instant::now();
     let recording = |stopped| (None, stopped);
     session.execute("BEGIN").await.map_err(recording)?;
     for statement in &file.script.statements {
         // Before each of them: the time that is left is less, and the file may have set limits of its own.
-        session.execute(&limits(deadline)).await.map_err(recording)?;
-        let watched = Watched::new(session, LOCK_TIMEOUT);
+        session.execute(&limits(deadline, patience)).await.map_err(recording)?;
+        let watched = Watched::new(session, patience);
         watched
             .during(blockers, session.execute(&statement.sql))
             .await
@@ -107,7 +112,7 @@ async fn attempt<'a>(
         // The history is found by the session's own search_path, and written by its own role.
         session.restore().await.map_err(recording)?;
     }
-    session.execute(&limits(deadline)).await.map_err(recording)?;
+    session.execute(&limits(deadline, patience)).await.map_err(recording)?;
     let row = Applied {
         version: file.version,
         description: file.description.clone(),
@@ -121,10 +126,10 @@ async fn attempt<'a>(
     })
 }
 
-fn limits(deadline: Instant) -> String {
+fn limits(deadline: Instant, patience: Duration) -> String {
     // To PostgreSQL 0 is no limit at all.
     let left = deadline.saturating_duration_since(Instant::now()).as_millis().max(1);
     // Where both would fire at once, it must be the one that says that a lock was waited for.
-    let lock = LOCK_TIMEOUT.as_millis().min(left * 9 / 10).max(1);
+    let lock = patience.as_millis().min(left * 9 / 10).max(1);
     format!("SET LOCAL lock_timeout = {lock}; SET LOCAL statement_timeout = {left}")
 }

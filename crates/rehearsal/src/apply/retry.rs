@@ -5,6 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::blockers::Blockers;
 use super::limits::Limits;
 use crate::error::{Error, Result};
 use crate::event::Emitter;
@@ -25,13 +26,21 @@ pub fn is_transient(error: &sqlx::Error) -> bool {
     matches!(sqlstate(error).as_deref(), Some("55P03" | "40P01" | "40001"))
 }
 
+/// What opens a transaction, up to where the next statement begins.
+#[derive(Debug, Default)]
+pub(super) struct Opening {
+    /// As it is sent.
+    pub sql: String,
+    /// How many statements it is.
+    pub statements: usize,
+}
+
 /// Counts tries. There is never a last one without a limit.
-#[derive(Debug)]
 pub struct Tries {
     limits: Limits,
     lock_timeout: Duration,
     /// Who stood in the way of the last try, when it could be seen.
-    pub blockers: String,
+    pub(super) blockers: Blockers,
     tried: u32,
     deadline: Instant,
 }
@@ -44,7 +53,7 @@ impl Tries {
             lock_timeout: limits.lock_timeout,
             limits: limits.clone(),
             tried: 0,
-            blockers: String::new(),
+            blockers: Blockers::default(),
             deadline: Instant::now() + limits.lock_budget,
         }
     }
@@ -59,6 +68,15 @@ impl Tries {
     #[must_use]
     pub fn begin(&self) -> String {
         format!("BEGIN; {}", self.local_limits())
+    }
+
+    /// The same, with more to come in the same message.
+    #[must_use]
+    pub(super) fn opening(&self) -> Opening {
+        let sql = format!("{}; ", self.begin());
+        // None of them has a semicolon inside.
+        let statements = sql.matches(';').count();
+        Opening { sql, statements }
     }
 
     /// The time limits of the try at hand, for the transaction that is open.
@@ -85,21 +103,21 @@ impl Tries {
         self.tried += 1;
         // Jitter: two that got into each other's way must not meet again.
         let pause = self.lock_timeout.mul_f64(PAUSE * (0.5 + fastrand::f64()));
+        let blockers = self.blockers.take();
         if self.tried >= self.limits.lock_tries || Instant::now() + pause > self.deadline {
-            let blockers = std::mem::take(&mut self.blockers);
             return Err(BusyError::LockTimeout { place: place.into(), tries: self.tried, blockers }.into());
         }
-        let blocked = if self.blockers.is_empty() { String::new() } else { format!(", blocked by {}", self.blockers) };
+        let blocked = if blockers.is_empty() { String::new() } else { format!(", blocked by {blockers}") };
         events.info(format!(
             "{place}: no lock within {} ms{blocked}; trying again ({} of {})",
             self.lock_timeout.as_millis(),
             self.tried + 1,
             self.limits.lock_tries
         ));
-        self.blockers.clear();
         self.lock_timeout = self.lock_timeout.mul_f64(GROWTH).min(self.limits.highest_lock_timeout());
+        let ready = async { tokio::join!(tokio::time::sleep(pause), self.blockers.be_ready()) };
         tokio::select! {
-            () = tokio::time::sleep(pause) => Ok(()),
+            ((), ()) = ready => Ok(()),
             () = cancel.cancelled() => Err(Error::Interrupted),
         }
     }

@@ -24,8 +24,8 @@ pub(super) enum Sent<'a> {
     AsWritten,
     /// The statement with its batch marker replaced.
     Replaced { marker: &'a Range<usize>, by: &'a str },
-    /// The statement with others before and behind it.
-    Together(Together<'a>),
+    /// The statement, perhaps with others before and behind it, all of them behind so many characters of ours.
+    Together { together: Together<'a>, behind: usize },
     /// A query of our own on its behalf.
     Ours,
 }
@@ -38,9 +38,9 @@ pub(super) fn offset(statement: &Statement, sent: Sent<'_>, error: &PgDatabaseEr
         (Some(PgErrorPosition::Original(position)), Sent::Replaced { marker, by }) => {
             Some(byte(&statement.sql, as_written(&statement.sql, marker, by, position)))
         }
-        (Some(PgErrorPosition::Original(position)), Sent::Together(together)) => {
+        (Some(PgErrorPosition::Original(position)), Sent::Together { together, behind }) => {
             let first = together.statements.first()?.offset;
-            return Some(first + byte(together.sql, position));
+            return Some(first + byte(together.sql, position.checked_sub(behind)?));
         }
         // A query within the statement: of a function's body, or of a DO's.
         (Some(PgErrorPosition::Internal { position, query }), _) => {

@@ -14,7 +14,7 @@ use super::file::Applier;
 use super::outside;
 use super::retry::{Tries, is_transient};
 use crate::error::Result;
-use crate::event::{EventKind, Paused, StatementDone, milliseconds};
+use crate::event::{BatchSlice, EventKind, Paused, StatementDone, milliseconds};
 use crate::plan::{Direction, PlannedFile};
 use crate::postgres::history::{self, Applied};
 use crate::postgres::journal::{self, Place, State};
@@ -30,6 +30,7 @@ pub(super) struct Figures {
     pub batches: Option<u64>,
     pub longest_batch: Option<Duration>,
     pub held_up: Option<u64>,
+    pub course: Vec<BatchSlice>,
     pub pauses: Vec<Paused>,
     pub retries: u32,
     pub already_done: bool,
@@ -42,6 +43,7 @@ impl Figures {
             batches: None,
             longest_batch: None,
             held_up: None,
+            course: Vec::new(),
             pauses: Vec::new(),
             retries,
             already_done: false,
@@ -79,6 +81,7 @@ pub(super) async fn run(applier: &mut Applier<'_>, file: &PlannedFile) -> Result
             batches: figures.batches,
             longest_batch_ms: figures.longest_batch.map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX)),
             held_up: figures.held_up,
+            course: figures.course,
             pauses: figures.pauses,
             retries: figures.retries,
             duration_ms: milliseconds(began),

@@ -1,7 +1,8 @@
 //! Tables as files for other programs. No backup: nothing restores them, and the manifest has another name.
 
-use std::fs::File;
+use std::fs::OpenOptions;
 use std::io::{BufWriter, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, Utc};
@@ -9,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use sqlx::{AssertSqlSafe, Row};
 
 use super::failure::BackupError;
+use super::files::{self, PRIVATE_FILE};
 use super::manifest::FileEntry;
 use super::partial::{self, Partial};
 use super::rows::{Format, Rows, Written};
@@ -81,6 +83,25 @@ pub struct ExportedTable {
 }
 
 impl Export {
+    /// What an export's folder says of itself.
+    ///
+    /// # Errors
+    /// [`BackupError::NoManifest`], [`BackupError::BadManifest`].
+    pub fn read(folder: &Path) -> Result<Self, BackupError> {
+        let text = std::fs::read(folder.join(FILE_NAME));
+        let text = text.map_err(|_| BackupError::NoManifest { folder: folder.into() })?;
+        serde_json::from_slice(&text)
+            .map_err(|error| BackupError::BadManifest { folder: folder.into(), reason: error.to_string() })
+    }
+
+    /// Compares its files with what it says, byte for byte.
+    ///
+    /// # Errors
+    /// [`BackupError::Damaged`] with every file that is not as it was.
+    pub fn check(&self, folder: &Path) -> Result<()> {
+        files::check_each(folder, FILE_NAME, self.tables.iter().map(|table| &table.file))
+    }
+
     /// Rows of all tables.
     #[must_use]
     pub fn rows(&self) -> u64 {
@@ -110,7 +131,7 @@ pub async fn make(cx: &Context, wanted: &Wanted) -> Result<(PathBuf, Export)> {
     let names = chosen(names, &wanted.tables)?;
     let target = session.target().clone();
 
-    let folder = cx.backup_folder().join(target.name());
+    let folder = cx.export_folder().join(target.name());
     std::fs::create_dir_all(&folder).map_err(Error::io("create", &folder))?;
     partial::sweep(&folder)?;
     let name = format!("{}-{}-tables", crate::run::timestamp(), target.database().replace('/', "_"));
@@ -155,7 +176,9 @@ async fn table(
 ) -> Result<ExportedTable> {
     let file_name = file_name(&name, format);
     let path = folder.join(&file_name);
-    let file = File::create_new(&path).map_err(Error::io("create", &path))?;
+    let mut options = OpenOptions::new();
+    let file =
+        options.write(true).create_new(true).mode(PRIVATE_FILE).open(&path).map_err(Error::io("create", &path))?;
     let mut rows = Rows::new(format, BufWriter::new(file));
     let quoted = qualified(&name.schema, &name.name);
     let (mut done, mut told) = (0, 0);
@@ -189,7 +212,7 @@ async fn table(
     if u64::try_from(counted).ok() != Some(rows) {
         return Err(BackupError::Miscounted { table: name.to_string(), written: rows, counted }.into());
     }
-    Ok(ExportedTable { name, rows, file: FileEntry { path: file_name, bytes, sha256 } })
+    Ok(ExportedTable { name, rows, file: FileEntry { path: file_name, bytes, sha256, stored: None } })
 }
 
 /// Two tables never get one name, and no name leads out of the folder.
@@ -216,7 +239,8 @@ fn chosen(mut tables: Vec<TableName>, patterns: &[String]) -> Result<Vec<TableNa
     Ok(tables)
 }
 
-fn fits(table: &TableName, pattern: &str) -> bool {
+/// Whether a table is meant by a pattern.
+pub(super) fn fits(table: &TableName, pattern: &str) -> bool {
     like(&table.name, pattern) || like(&table.to_string(), pattern)
 }
 

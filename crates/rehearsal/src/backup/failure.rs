@@ -46,11 +46,41 @@ pub enum BackupError {
         /// One phrase each.
         differences: Vec<String>,
     },
-    /// It could not be proven. That is not a pass.
+    /// It could not be proven. That is not a pass, but the dump is kept.
     #[error("the backup could not be proven: {reason}")]
     NotProven {
         /// Why.
         reason: String,
+        /// Where the dump is.
+        kept: PathBuf,
+    },
+    /// Its files could not be read to their end.
+    #[error("the dump could not be read: {reason}")]
+    Unreadable {
+        /// Why.
+        reason: String,
+    },
+    /// Tables lost their rows to the dump's snapshot before they were dumped.
+    #[error("rewritten or emptied while the dump began, so that its snapshot does not see their rows: {}", tables.join(", "))]
+    Rewritten {
+        /// Which.
+        tables: Vec<String>,
+    },
+    /// What is asked for is a proven backup, and this one is none.
+    #[error("the backup {} is {state}", folder.display())]
+    OnlyDumped {
+        /// The folder.
+        folder: PathBuf,
+        /// What is known of it, with the reasons.
+        state: String,
+    },
+    /// It was restored and compared when it was made, and is not what it was made from.
+    #[error("the backup {} is {state}", folder.display())]
+    FoundWrong {
+        /// The folder.
+        folder: PathBuf,
+        /// What differs.
+        state: String,
     },
     /// Something is in the way of a restore.
     #[error("the database `{database}` exists already")]
@@ -105,7 +135,10 @@ impl BackupError {
     #[must_use]
     pub fn kind(&self) -> Kind {
         match self {
-            Self::NoRoom { .. } | Self::NotProven { .. } | Self::Wrong { .. } | Self::Miscounted { .. } => Kind::Failed,
+            Self::NoRoom { .. } | Self::NotProven { .. } | Self::Unreadable { .. } | Self::Miscounted { .. } => {
+                Kind::Failed
+            }
+            Self::Rewritten { .. } => Kind::Busy,
             Self::Nothing { .. } | Self::Occupied { .. } | Self::NoSuchTable { .. } => Kind::Usage,
             _ => Kind::Refused,
         }
@@ -119,8 +152,22 @@ impl BackupError {
             Self::NoManifest { .. } | Self::BadManifest { .. } | Self::Damaged { .. } => {
                 "use another backup, and make a new one with `cargo xtask db-backup`; nothing was restored from this one".into()
             }
-            Self::Wrong { .. } => "make another one; if it happens again, somebody changes tables in a way that a dump cannot see".into(),
-            Self::NotProven { .. } => "mend what stood in the way and make another one; until then there is no backup".into(),
+            Self::Wrong { .. } => "mend what is named and make another one; what was dumped is not a backup".into(),
+            Self::NotProven { kept, .. } => format!(
+                "the dump is kept as not proven ({}); mend what stood in the way and make another one",
+                kept.display()
+            ),
+            Self::Rewritten { .. } => {
+                "nothing was kept; run it again when whoever changes the schema is done (TRUNCATE, ALTER TABLE)".into()
+            }
+            Self::Unreadable { .. } => "nothing was kept; make another one".into(),
+            Self::OnlyDumped { folder, .. } => format!(
+                "make another one with `cargo xtask db-backup`, or name this one ({}) where you want it all the same",
+                folder.display()
+            ),
+            Self::FoundWrong { .. } => {
+                "it is never restored: use another one; what it holds is read by `pg_restore --file=- FOLDER/dump`".into()
+            }
             Self::Occupied { database } => {
                 format!("choose another name with --into, or drop `{database}` yourself; nothing is ever overwritten")
             }

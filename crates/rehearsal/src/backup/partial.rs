@@ -1,7 +1,9 @@
 //! A folder that is not there for others before all of it is.
 
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
+use super::files::PRIVATE_FOLDER;
 use crate::error::{Error, Result};
 use crate::process::{self, State};
 
@@ -12,7 +14,7 @@ const SUFFIX: &str = ".partial";
 ///
 /// # Errors
 /// The file system's.
-pub(super) fn sync(folder: &Path) -> Result<()> {
+pub(crate) fn sync(folder: &Path) -> Result<()> {
     std::fs::File::open(folder).and_then(|folder| folder.sync_all()).map_err(Error::io("write", folder))
 }
 
@@ -21,7 +23,7 @@ pub(super) fn sync(folder: &Path) -> Result<()> {
 ///
 /// # Errors
 /// The file system's.
-pub(super) fn sweep(folder: &Path) -> Result<()> {
+pub(crate) fn sweep(folder: &Path) -> Result<()> {
     for entry in std::fs::read_dir(folder).map_err(Error::io("read", folder))? {
         let path = entry.map_err(Error::io("read", folder))?.path();
         let partial = path.to_str().is_some_and(|path| path.ends_with(SUFFIX));
@@ -48,10 +50,18 @@ fn owner_file(partial: &Path) -> PathBuf {
     path.into()
 }
 
+/// Makes a folder that is its owner's alone.
+///
+/// # Errors
+/// The file system's.
+pub(crate) fn private_folder(path: &Path) -> Result<()> {
+    std::fs::DirBuilder::new().mode(PRIVATE_FOLDER).create(path).map_err(Error::io("create", path))
+}
+
 /// A folder that becomes a backup, or nothing.
-pub(super) struct Partial {
+pub(crate) struct Partial {
     /// Where it is written.
-    pub(super) path: PathBuf,
+    pub(crate) path: PathBuf,
     becomes: PathBuf,
     finished: bool,
 }
@@ -59,7 +69,7 @@ pub(super) struct Partial {
 impl Partial {
     /// Takes the first name that is free: two backups may be made within one second, also by two
     /// processes. Whoever makes the owner's file has the name.
-    pub(super) fn create(folder: &Path, name: &str) -> Result<Self> {
+    pub(crate) fn create(folder: &Path, name: &str) -> Result<Self> {
         let mut number = 1;
         loop {
             let name = if number == 1 { name.to_owned() } else { format!("{name}-{number}") };
@@ -71,7 +81,7 @@ impl Partial {
                     let partial = Self { path, becomes: folder.join(name), finished: false };
                     if !partial.becomes.exists() {
                         std::fs::write(&owner, process::identity()).map_err(Error::io("write", &owner))?;
-                        std::fs::create_dir(&partial.path).map_err(Error::io("create", &partial.path))?;
+                        private_folder(&partial.path)?;
                         return Ok(partial);
                     }
                 }
@@ -82,8 +92,13 @@ impl Partial {
         }
     }
 
+    /// The name that it is going to have.
+    pub(crate) fn name(&self) -> String {
+        self.becomes.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+    }
+
     /// Gives it its name.
-    pub(super) fn finish(mut self) -> Result<PathBuf> {
+    pub(crate) fn finish(mut self) -> Result<PathBuf> {
         std::fs::rename(&self.path, &self.becomes).map_err(Error::io("create", &self.becomes))?;
         self.finished = true;
         Ok(self.becomes.clone())

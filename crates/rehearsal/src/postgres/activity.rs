@@ -21,6 +21,10 @@ const SESSION: &str = "a.pid, coalesce(nullif(a.application_name, ''), 'unnamed'
      coalesce(justify_interval(date_trunc('second', clock_timestamp() - a.xact_start))::text, 'an unknown time'), \
      coalesce(a.query, '')";
 
+/// What is asked of a prepared transaction.
+const PREPARED: &str = "x.gid, x.owner::text, \
+     justify_interval(date_trunc('second', clock_timestamp() - x.prepared))::text";
+
 /// A transaction that others wait for. It reads as one line: who it is, what it does, how to end it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Transaction {
@@ -70,6 +74,10 @@ impl Transaction {
             query: without_constants(row.get(5), SHOWN_CHARACTERS),
         }
     }
+
+    fn prepared(row: &PgRow) -> Self {
+        Self::Prepared { gid: row.get(0), user: row.get(1), age: row.get(2) }
+    }
 }
 
 impl std::fmt::Display for Transaction {
@@ -108,16 +116,17 @@ pub async fn blocking(session: &mut Session, pid: i32) -> Result<Vec<Transaction
     let rows = session.fetch_bound(sqlx::query(sqlx::AssertSqlSafe(sql)).bind(pid)).await?;
     let mut found: Vec<Transaction> = rows.iter().map(Transaction::of).collect();
     // The server gives 0 for who has no session.
-    let prepared = "SELECT x.gid, x.owner::text, justify_interval(date_trunc('second', clock_timestamp() - x.prepared))::text \
-         FROM pg_prepared_xacts x WHERE x.database = current_database() AND 0 = ANY (pg_blocking_pids($1)) \
-         ORDER BY x.prepared LIMIT 3";
-    let rows = session.fetch_bound(sqlx::query(prepared).bind(pid)).await?;
-    found.extend(rows.iter().map(|row| Transaction::Prepared { gid: row.get(0), user: row.get(1), age: row.get(2) }));
+    let prepared = format!(
+        "SELECT {PREPARED} FROM pg_prepared_xacts x \
+         WHERE x.database = current_database() AND 0 = ANY (pg_blocking_pids($1)) ORDER BY x.prepared LIMIT {NAMED}"
+    );
+    let rows = session.fetch_bound(sqlx::query(sqlx::AssertSqlSafe(prepared)).bind(pid)).await?;
+    found.extend(rows.iter().map(Transaction::prepared));
     Ok(found)
 }
 
 /// Transactions of this database that have been open for longer than `seconds`, oldest first, without
-/// ours. At most `most`.
+/// ours; those that were prepared come last, whose sessions may be long gone. At most `most`.
 ///
 /// # Errors
 /// The server's.
@@ -130,7 +139,15 @@ pub async fn open_for(session: &mut Session, seconds: u32, most: u32) -> Result<
     );
     let query = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(f64::from(seconds)).bind(i64::from(most));
     let rows = session.fetch_bound(query).await?;
-    Ok(rows.iter().map(Transaction::of).collect())
+    let mut found: Vec<Transaction> = rows.iter().map(Transaction::of).collect();
+    let prepared = format!(
+        "SELECT {PREPARED} FROM pg_prepared_xacts x WHERE x.database = current_database() \
+           AND x.prepared < clock_timestamp() - make_interval(secs => $1) ORDER BY x.prepared LIMIT $2"
+    );
+    let query = sqlx::query(sqlx::AssertSqlSafe(prepared)).bind(f64::from(seconds)).bind(i64::from(most));
+    found.extend(session.fetch_bound(query).await?.iter().map(Transaction::prepared));
+    found.truncate(usize::try_from(most).unwrap_or(usize::MAX));
+    Ok(found)
 }
 
 /// A query as one line without what its constants and comments say: they may hold anything. At most

@@ -1,11 +1,11 @@
-//! Which roles a dump names, as pg_restore itself would write it down.
+//! What is in a dump, as pg_restore itself would write it down: all of it, or some of its entries.
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use tokio_util::sync::CancellationToken;
 
-use super::tools::{Invocation, Tools};
+use super::tools::{Invocation, Tools, dbname};
 use crate::error::Result;
 use crate::target::Target;
 
@@ -16,31 +16,100 @@ const STATEMENTS: &[&str] =
 /// The words behind which such a statement has its roles.
 const BEFORE_ROLES: &[&str] = &["TO", "FROM", "FOR", "ROLE", "AUTHORIZATION"];
 
-/// Owners, grantees and others that a restore of this dump is going to name. A few words that are no
-/// role are among them: what matters is which of the known roles are, and which are not.
-///
-/// # Errors
-/// pg_restore's complaint.
-pub async fn roles(
-    tools: &Tools,
-    dump: &Path,
-    target: &Target,
-    cancel: &CancellationToken,
-) -> Result<BTreeSet<String>> {
-    // All but the rows: large objects have owners as well, and count as data for --schema-only.
-    let arguments = [
-        "--section=pre-data".to_owned(),
-        "--section=post-data".to_owned(),
-        "--file=-".to_owned(),
-        dump.display().to_string(),
-    ];
-    let invocation =
-        Invocation { program: "pg_restore", arguments: &arguments, target, purpose: "restore", folder: Some(dump) };
-    let sql = tools.run(&invocation, cancel).await?;
-    Ok(named_in(&String::from_utf8_lossy(&sql)))
+/// What belongs to the server, or to another one.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Named {
+    /// Owners, grantees and others. A few words that are no role are among them: what matters is which of the
+    /// known roles are, and which are not.
+    pub roles: BTreeSet<String>,
+    /// Tablespaces, but for the default one.
+    pub tablespaces: BTreeSet<String>,
+    /// Subscriptions, which no restore of ours makes.
+    pub subscriptions: BTreeSet<String>,
 }
 
-fn named_in(sql: &str) -> BTreeSet<String> {
+/// A dump folder, and how it is read.
+#[derive(Debug, Clone)]
+pub struct Archive<'a> {
+    /// The programs.
+    pub tools: &'a Tools,
+    /// The folder.
+    pub dump: &'a Path,
+    /// A file with the entries that count, as [`Archive::list`] gives them; all by default.
+    pub entries: Option<PathBuf>,
+}
+
+impl Archive<'_> {
+    /// Its table of contents: a line for each entry, and below it `; depends on:` with the numbers of others.
+    ///
+    /// # Errors
+    /// pg_restore's complaint.
+    pub async fn list(&self, target: &Target, cancel: &CancellationToken) -> Result<String> {
+        self.write(&["--list", "--verbose"], target, cancel).await
+    }
+
+    /// The SQL that restores it, as far as the arguments ask for it.
+    ///
+    /// # Errors
+    /// pg_restore's complaint.
+    pub async fn script(&self, arguments: &[&str], target: &Target, cancel: &CancellationToken) -> Result<String> {
+        let arguments: Vec<&str> = arguments.iter().copied().chain(["--file=-"]).collect();
+        self.write(&arguments, target, cancel).await
+    }
+
+    /// Restores it into a database. The first error ends it.
+    ///
+    /// # Errors
+    /// pg_restore's complaint.
+    pub async fn restore(&self, how: &[&str], into: &Target, cancel: &CancellationToken) -> Result<()> {
+        let place = dbname(into);
+        // A second subscription with the original's slot would take away what the original waits for.
+        let always = ["--exit-on-error", "--no-password", "--no-subscriptions", &place];
+        let arguments: Vec<&str> = always.iter().chain(how).copied().collect();
+        self.run(&arguments, into, cancel).await.map(drop)
+    }
+
+    /// What a restore of it is going to name that no dump holds.
+    ///
+    /// # Errors
+    /// pg_restore's complaint.
+    pub async fn named(&self, target: &Target, cancel: &CancellationToken) -> Result<Named> {
+        // All but the rows: large objects have owners as well, and count as data for --schema-only.
+        let sql = self.script(&["--section=pre-data", "--section=post-data"], target, cancel).await?;
+        Ok(Named {
+            roles: roles_in(&sql),
+            tablespaces: after_in(&sql, "SET default_tablespace = ", ";"),
+            subscriptions: after_in(&sql, "CREATE SUBSCRIPTION ", " CONNECTION "),
+        })
+    }
+
+    async fn write(&self, arguments: &[&str], target: &Target, cancel: &CancellationToken) -> Result<String> {
+        Ok(String::from_utf8_lossy(&self.run(arguments, target, cancel).await?).into_owned())
+    }
+
+    async fn run(&self, arguments: &[&str], target: &Target, cancel: &CancellationToken) -> Result<Vec<u8>> {
+        let arguments = arguments.iter().map(|&argument| argument.to_owned());
+        let entries = self.entries.iter().map(|list| format!("--use-list={}", list.display()));
+        let arguments: Vec<String> = arguments.chain(entries).chain([self.dump.display().to_string()]).collect();
+        let invocation = Invocation {
+            program: "pg_restore",
+            arguments: &arguments,
+            target,
+            purpose: "restore",
+            folder: Some(self.dump),
+            list: self.entries.as_deref(),
+        };
+        self.tools.run(&invocation, cancel).await
+    }
+}
+
+/// The identifiers between these words, at the begin of a line.
+fn after_in(sql: &str, before: &str, behind: &str) -> BTreeSet<String> {
+    let names = sql.lines().filter_map(|line| Some(line.strip_prefix(before)?.split_once(behind)?.0));
+    names.filter(|name| *name != "''").map(unquoted).collect()
+}
+
+fn roles_in(sql: &str) -> BTreeSet<String> {
     let mut names = BTreeSet::new();
     for line in sql.lines().filter(|line| STATEMENTS.iter().any(|statement| line.starts_with(statement))) {
         let words = words(line);
@@ -101,6 +170,15 @@ mod tests {
     use super::*;
 
     #[test]
+    fn tablespaces_and_subscriptions_are_found() {
+        let sql = "SET default_tablespace = '';\nSET default_tablespace = fast;\nSET default_tablespace = \"The fast\";\n\
+                   CREATE SUBSCRIPTION sub CONNECTION 'host=a' PUBLICATION p WITH (connect = false);\n";
+        let names = |found: BTreeSet<String>| found.into_iter().collect::<Vec<_>>();
+        assert_eq!(names(after_in(sql, "SET default_tablespace = ", ";")), ["The fast", "fast"]);
+        assert_eq!(names(after_in(sql, "CREATE SUBSCRIPTION ", " CONNECTION ")), ["sub"]);
+    }
+
+    #[test]
     fn owners_grantees_and_policies_are_found() {
         let sql = "ALTER TABLE public.a OWNER TO owner;\n\
                    ALTER TABLE public.\"TO them\" OWNER TO \"The \"\"Owner\"\" TO be\";\n\
@@ -111,7 +189,7 @@ mod tests {
                    CREATE USER MAPPING FOR mapped SERVER s;\n\
                    SET SESSION AUTHORIZATION grantor;\n\
                    COMMENT ON TABLE public.a IS 'TO nobody';\n";
-        let names = named_in(sql);
+        let names = roles_in(sql);
         for role in
             ["owner", "The \"Owner\" TO be", "reader", "maker", "taker", "gone", "one", "Two", "mapped", "grantor"]
         {

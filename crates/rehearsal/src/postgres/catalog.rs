@@ -1,5 +1,7 @@
 //! Questions to PostgreSQL's own catalogs.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 use sqlx::Row;
 
@@ -20,6 +22,21 @@ pub async fn whole_name(session: &mut Session, table: &str) -> Result<String> {
     .bind(table);
     let rows = session.fetch_bound(query).await.map_err(Stopped::doing("look for the migration history"))?;
     Ok(rows.first().map_or_else(|| table.to_owned(), |row| row.get(0)))
+}
+
+/// The cluster's number, made by initdb; nothing where the role may not see it.
+///
+/// # Errors
+/// The server's.
+pub async fn system_identifier(session: &mut Session) -> Result<Option<String>> {
+    let doing = || Stopped::doing("ask which server it is");
+    let may = "SELECT has_function_privilege('pg_catalog.pg_control_system()', 'EXECUTE')::text";
+    let row = session.fetch_text(may, 1).await.map_err(doing())?.rows.pop();
+    if row.and_then(|mut row| row.pop()?).as_deref() != Some("true") {
+        return Ok(None);
+    }
+    let rows = session.fetch_text("SELECT system_identifier::text FROM pg_control_system()", 1).await;
+    Ok(rows.map_err(doing())?.rows.pop().and_then(|mut row| row.pop()?))
 }
 
 /// Indexes that a failed CREATE INDEX CONCURRENTLY left behind. A partitioned table's index is
@@ -254,6 +271,18 @@ impl Surroundings {
     #[must_use]
     pub fn migrating_role(&self) -> &str {
         if self.may_create_anything || self.may_create_schema { &self.role } else { &self.owner }
+    }
+
+    /// Forgets every role but the database's owner and those that a dump names: others may be called as people are.
+    pub(crate) fn keep_only(&mut self, named: &BTreeSet<String>) {
+        if !named.contains(&self.role) {
+            self.role.clone_from(&self.owner);
+        }
+        let is_kept = |name: &str| named.contains(name) || name == self.owner;
+        self.roles.retain(|role| is_kept(&role.name));
+        for role in &mut self.roles {
+            role.member_of.retain(|group| group.starts_with("pg_") || is_kept(group));
+        }
     }
 }
 

@@ -58,6 +58,16 @@ pub enum ConnectError {
         /// What it is.
         found: String,
     },
+    /// A target's two URLs lead to two databases.
+    #[error("the two URLs of target `{target}` lead to different databases: {usual}, and directly {direct}")]
+    TwoDatabases {
+        /// The target.
+        target: String,
+        /// What answers at the usual one.
+        usual: String,
+        /// What answers at the direct one.
+        direct: String,
+    },
     /// What answers does not take a setting that PostgreSQL takes: a connection pooler.
     #[error("what answers at {address} does not take the settings of a session: {reason}")]
     StartParameter {
@@ -142,7 +152,10 @@ impl ConnectError {
     pub fn kind(&self) -> Kind {
         match self {
             Self::Unreachable { .. } | Self::NotNow { .. } => Kind::Busy,
-            Self::Elsewhere { .. } | Self::StartParameter { .. } | Self::AnotherRole { .. } => Kind::Refused,
+            Self::Elsewhere { .. }
+            | Self::TwoDatabases { .. }
+            | Self::StartParameter { .. }
+            | Self::AnotherRole { .. } => Kind::Refused,
             Self::NotAllowed { .. } | Self::NoDatabase { .. } | Self::Tls { .. } | Self::Settings { .. } => Kind::Usage,
         }
     }
@@ -167,6 +180,9 @@ impl ConnectError {
                 "correct the URL; if the database has moved on purpose, change the target's `identity` in rehearsal.toml"
                     .into()
             }
+            Self::TwoDatabases { target, .. } => format!(
+                "correct one of the variables that url_env and direct_url_env under [targets.{target}] in rehearsal.toml name"
+            ),
             Self::NotNow { .. } => "wait a moment and run the same command again".into(),
             Self::StartParameter { .. } => DIRECT_URL.into(),
             Self::AnotherRole { .. } => {

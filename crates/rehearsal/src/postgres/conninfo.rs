@@ -53,9 +53,23 @@ pub(crate) fn read_url(text: &str) -> Result<Pairs, &'static str> {
     push("host", &hosts)?;
     push("port", &ports)?;
     push("dbname", database)?;
+    complete(query)?;
     // `+` is a blank there, as sqlx reads it.
     pairs.extend(form_urlencoded::parse(query.as_bytes()).into_owned());
     no_nul(pairs)
+}
+
+/// Each parameter must have its `=`, as libpq wants it too: what lacks one is what follows a `&` in a password, and
+/// would be left out of it without a word. libpq takes a `&` at the end, which a password may end with as well.
+fn complete(query: &str) -> Result<(), &'static str> {
+    let query = match query.strip_suffix('&') {
+        Some(rest) if rest.rsplit('&').next().is_some_and(|last| !last.starts_with("password=")) => rest,
+        _ => query,
+    };
+    if query.is_empty() || query.split('&').all(|parameter| parameter.contains('=')) {
+        return Ok(());
+    }
+    Err("one of its parameters has no `=` (a `&` that is part of a value is written %26)")
 }
 
 /// Hosts and ports as libpq lists them, with commas between; nothing where all are at their default.
@@ -169,6 +183,10 @@ mod tests {
             ("postgres:///d?host=/run/pg&user=me", "dbname=d host=/run/pg user=me"),
             ("postgres://me%40server:p@ss@h/d", "user=me@server password=p@ss host=h dbname=d"),
             ("postgres://?service=x", "service=x"),
+            (
+                "postgres://me@h/d?password=a%26b=&sslmode=disable&",
+                "user=me host=h dbname=d password=a&b= sslmode=disable",
+            ),
         ] {
             assert_eq!(read_url(url).map(|pairs| shown(&pairs)), Ok(expected.to_owned()), "{url}");
         }
@@ -180,6 +198,9 @@ mod tests {
             "postgres://me:%00@h/d",
             "postgres://me:a\nb@h/d",
             "mysql://me@h/d",
+            "postgres://me@h/d?password=a&b",
+            "postgres://me@h/d?password=a&&sslmode=disable",
+            "postgres://me@h/d?password=a&",
         ] {
             assert!(read_url(url).is_err(), "{url}");
         }

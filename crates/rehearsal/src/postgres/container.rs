@@ -1,10 +1,11 @@
 //! One run of a client program out of an image, where this machine has none that fits.
 
+use std::path::Path;
 use std::time::Duration;
 
 use futures_util::StreamExt;
 use testcontainers::bollard::Docker;
-use testcontainers::bollard::models::{ContainerCreateBody, HostConfig};
+use testcontainers::bollard::models::{ContainerCreateBody, HostConfig, Mount, MountType};
 use testcontainers::bollard::query_parameters::{
     LogsOptionsBuilder, RemoveContainerOptionsBuilder, StartContainerOptions, WaitContainerOptions,
 };
@@ -19,19 +20,32 @@ pub const OWNER_LABEL: &str = "rehearsal.owner";
 /// How long removing an interrupted container may take.
 const REMOVE_LIMIT: Duration = Duration::from_secs(10);
 
-/// Runs the program in a container on the host's network, its folder mounted under the same path,
-/// as the user who runs us, so that what it writes is theirs.
+/// Where the container has what its variables name on this machine. Under the same paths, folders of the image
+/// might keep our user out of them.
+const LENT_FOLDER: &str = "/rehearsal";
+
+/// Variables of libpq's that name a file, or may.
+const NAMES_A_FILE: [&str; 4] = ["PGHOST", "PGSSLROOTCERT", "PGSSLCERT", "PGSSLKEY"];
+
+/// Runs the program in a container on the host's network, its folder and list mounted under the same paths,
+/// as the user who runs us, so that what it writes is theirs. Certificates, keys and the server's socket are
+/// lent to it: they can only be read there.
 pub(super) async fn run(
     image: &str,
     invocation: &Invocation<'_>,
-    environment: Vec<(String, String)>,
+    mut environment: Vec<(String, String)>,
     cancel: &CancellationToken,
 ) -> Result<Vec<u8>> {
     let start =
         |reason: String| ToolError::Start { program: format!("{} (image {image})", invocation.program), reason };
     let docker =
         testcontainers::core::client::docker_client_instance().await.map_err(|error| start(error.to_string()))?;
-    let binds = invocation.folder.map(|folder| vec![format!("{0}:{0}", folder.display())]);
+    let lent = lend(&mut environment).map_err(|error| start(error.to_string()))?;
+    let same = |path: &Path, read_only| mount(path.display().to_string(), path.display().to_string(), read_only);
+    let folder = invocation.folder.map(|folder| same(folder, false));
+    let list = invocation.list.map(|list| same(list, true));
+    // A key may be readable by one of our groups only.
+    let groups = rustix::process::getgroups().unwrap_or_default();
     let (uid, gid) = (rustix::process::getuid().as_raw(), rustix::process::getgid().as_raw());
     let owner = crate::process::identity();
     let body = ContainerCreateBody {
@@ -41,7 +55,12 @@ pub(super) async fn run(
         cmd: Some(invocation.arguments.to_vec()),
         env: Some(environment.into_iter().map(|(key, value)| format!("{key}={value}")).collect()),
         user: Some(format!("{uid}:{gid}")),
-        host_config: Some(HostConfig { binds, network_mode: Some("host".into()), ..HostConfig::default() }),
+        host_config: Some(HostConfig {
+            mounts: Some(lent.into_iter().chain(folder).chain(list).collect()),
+            group_add: Some(groups.iter().map(|group| group.as_raw().to_string()).collect()),
+            network_mode: Some("host".into()),
+            ..HostConfig::default()
+        }),
         ..ContainerCreateBody::default()
     };
     let created = docker.create_container(None, body).await.map_err(|error| start(error.to_string()))?;
@@ -60,8 +79,32 @@ pub(super) async fn run(
     Err(ToolError::Failed {
         program: invocation.program.into(),
         complaint: complaint(&String::from_utf8_lossy(&stderr), &format!("exit code {code}")),
+        stderr: String::from_utf8_lossy(&stderr).into_owned(),
     }
     .into())
+}
+
+/// What the variables name, mounted; they name the places in the container from then on.
+fn lend(environment: &mut [(String, String)]) -> std::io::Result<Vec<Mount>> {
+    let named = environment.iter_mut().filter(|(name, _)| NAMES_A_FILE.contains(&name.as_str()));
+    let on_this_machine = named.filter(|(name, value)| name != "PGHOST" || value.starts_with('/'));
+    let lent = on_this_machine.map(|(name, value)| {
+        let source = std::path::absolute(&*value)?.display().to_string();
+        *value = format!("{LENT_FOLDER}/{name}");
+        Ok(mount(source, value.clone(), true))
+    });
+    lent.collect()
+}
+
+/// Unlike the short form of a bind, this takes any path, and makes no folder where there is none.
+fn mount(source: String, target: String, read_only: bool) -> Mount {
+    Mount {
+        source: Some(source),
+        target: Some(target),
+        typ: Some(MountType::BIND),
+        read_only: Some(read_only),
+        ..Mount::default()
+    }
 }
 
 async fn wait(docker: &Docker, id: &str) -> Result<(Vec<u8>, Vec<u8>, i64), testcontainers::bollard::errors::Error> {

@@ -19,6 +19,9 @@ const READING: &str = "read the migration history";
 /// SQLSTATE undefined_table.
 const UNDEFINED_TABLE: &str = "42P01";
 
+/// What the server complains of when the row that is to go is not there.
+const NO_SUCH_ROW: &str = "rehearsal: no such row";
+
 /// sqlx's default table.
 pub const DEFAULT_TABLE: &str = "_sqlx_migrations";
 
@@ -305,8 +308,8 @@ pub async fn replace_checksum(
     exactly_one(session.execute_bound(query).await?, version)
 }
 
-/// Forgets a version that was undone. Called inside of the transaction that undoes it: when the row is
-/// gone already, somebody else has undone it, and this must not do it twice.
+/// Forgets a version that was undone, inside of a transaction that goes on: when the row is gone already,
+/// somebody else has undone it, and this must not do it twice.
 ///
 /// # Errors
 /// The server's; [`Stopped::Unexpected`] when there is no such row.
@@ -316,11 +319,35 @@ pub async fn delete(session: &mut Session, table: &str, version: i64) -> Result<
     exactly_one(session.execute_bound(query).await?, version)
 }
 
+/// The same, and commits the transaction, in one message.
+///
+/// # Errors
+/// As [`delete`]; [`speaks_of_it`] tells what was put off until the commit.
+pub async fn delete_and_commit(session: &mut Session, table: &str, version: i64) -> Result<(), Stopped> {
+    // Without a row this is no number, and what stands behind an error in a message is not run.
+    let sql = format!(
+        "WITH gone AS (DELETE FROM {table} WHERE version = {version} RETURNING version) \
+         SELECT (CASE count(*) WHEN 1 THEN '1' ELSE '{NO_SUCH_ROW}' END)::integer FROM gone; COMMIT"
+    );
+    match session.execute(&sql).await {
+        Err(Stopped::Failed(error))
+            if error.as_database_error().is_some_and(|error| error.message().contains(NO_SUCH_ROW)) =>
+        {
+            Err(taken_away(version))
+        }
+        outcome => outcome.map(drop),
+    }
+}
+
 fn exactly_one(done: PgQueryResult, version: i64) -> Result<(), Stopped> {
     if done.rows_affected() == 1 {
         return Ok(());
     }
-    Err(Stopped::Unexpected(format!("the history row of version {version} was taken away by somebody else meanwhile")))
+    Err(taken_away(version))
+}
+
+fn taken_away(version: i64) -> Stopped {
+    Stopped::Unexpected(format!("the history row of version {version} was taken away by somebody else meanwhile"))
 }
 
 #[cfg(test)]

@@ -50,7 +50,7 @@ impl JournalConfig {
 }
 
 /// The table's name in that schema.
-pub(super) const TABLE: &str = "journal";
+pub(crate) const TABLE: &str = "journal";
 
 /// Version of the tables; it goes up when they change. The table's comment tells it, which one query
 /// reads together with whether there is a table at all, and which a dump carries along.
@@ -268,6 +268,41 @@ pub async fn done(
     let query = sqlx::query(AssertSqlSafe(sql)).bind(version).bind(direction.as_str());
     let rows = session.fetch_bound(query).await?;
     Ok(rows.iter().map(|row| (usize::try_from(row.get::<i32, _>(0)).unwrap_or_default(), row.get(1))).collect())
+}
+
+/// The version of a batched statement that has done some of its batches, if there is one.
+///
+/// # Errors
+/// The server's, or [`JournalError`].
+pub async fn half_done_batch(session: &mut Session) -> Result<Option<i64>> {
+    if !exists(session).await? {
+        return Ok(None);
+    }
+    let table = session.target().journal().table(TABLE);
+    let sql = format!("SELECT version FROM {table} WHERE state <> 'done' AND checkpoint IS NOT NULL LIMIT 1");
+    let rows =
+        session.fetch_bound(sqlx::query(AssertSqlSafe(sql))).await.map_err(Stopped::doing("read the journal"))?;
+    Ok(rows.first().map(|row| row.get(0)))
+}
+
+/// Forgets the keys of rows between which batched statements went, in a copy that must not have them. What is done
+/// needs them no more.
+///
+/// # Errors
+/// The server's.
+pub async fn forget_keys(session: &mut Session) -> Result<(), Stopped> {
+    let table = session.target().journal().table(TABLE);
+    change_all(session, &table, "checkpoint = NULL, upper_bound = NULL").await
+}
+
+/// Changes all rows of one of our tables, if it is there.
+pub(super) async fn change_all(session: &mut Session, table: &str, change: &str) -> Result<(), Stopped> {
+    let exists = format!("SELECT to_regclass({}) IS NOT NULL", literal(table));
+    let rows = session.fetch_text(&exists, 1).await?;
+    if rows.rows.first().is_some_and(|row| row[0].as_deref() == Some("t")) {
+        session.execute(&format!("UPDATE {table} SET {change}")).await?;
+    }
+    Ok(())
 }
 
 /// Forgets what an earlier, finished pass over this file wrote.

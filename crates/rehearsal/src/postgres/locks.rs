@@ -16,6 +16,9 @@ use crate::error::{Error, Result};
 /// Our own lock's id: the ASCII letters "rehearsa".
 const OWN_LOCK: i64 = 0x7265_6865_6172_7361;
 
+/// The id for databases that are being made: "restored".
+const RESTORE_LOCK: i64 = 0x7265_7374_6f72_6564;
+
 /// How long a run waits for another one before it says for whom, and gives up.
 pub const LOCK_PATIENCE: Duration = Duration::from_secs(30);
 
@@ -29,6 +32,8 @@ pub enum Lock {
     Run,
     /// The one that `sqlx::migrate!().run()` takes.
     Sqlx,
+    /// While databases are made beside others, or those of runs that were killed are removed.
+    Beside,
 }
 
 /// Somebody else holds what is needed.
@@ -36,7 +41,7 @@ pub enum Lock {
 #[non_exhaustive]
 pub enum BusyError {
     /// An advisory lock was not to be had in time.
-    #[error("another migration is running on {target}: {holder}")]
+    #[error("another run is at work on {target}: {holder}")]
     Locked {
         /// The database.
         target: String,
@@ -75,6 +80,7 @@ impl Lock {
     fn id(self, database: &str) -> i64 {
         match self {
             Self::Run => OWN_LOCK,
+            Self::Beside => RESTORE_LOCK,
             // sqlx-postgres 0.9, migrate.rs, generate_lock_id.
             Self::Sqlx => 0x3d32_ad9e * i64::from(crc32fast::hash(database.as_bytes())),
         }
@@ -85,13 +91,26 @@ impl Lock {
     /// # Errors
     /// [`BusyError::Locked`] that names the holder.
     pub async fn acquire(self, session: &mut Session, patience: Duration) -> Result<bool> {
+        self.poll(session, patience, "SELECT pg_try_advisory_lock($1)").await
+    }
+
+    /// Takes it together with others who share it: none of them changes the schema, and whoever does has to
+    /// wait for all of them. It goes with the session.
+    ///
+    /// # Errors
+    /// As [`Lock::acquire`].
+    pub async fn share(self, session: &mut Session, patience: Duration) -> Result<bool> {
+        self.poll(session, patience, "SELECT pg_try_advisory_lock_shared($1)").await
+    }
+
+    async fn poll(self, session: &mut Session, patience: Duration, attempt: &'static str) -> Result<bool> {
         let database = session.target().database().to_owned();
         let id = self.id(&database);
         let deadline = Instant::now() + patience;
         let mut pause = POLL_FIRST;
         let mut waited = false;
         loop {
-            let query = sqlx::query("SELECT pg_try_advisory_lock($1)").bind(id);
+            let query = sqlx::query(attempt).bind(id);
             let rows = session.fetch_bound(query).await.map_err(Stopped::doing("take the advisory lock"))?;
             if rows.first().is_some_and(|row| row.get::<bool, _>(0)) {
                 return Ok(waited);

@@ -9,7 +9,7 @@ use super::session::Session;
 use crate::error::Result;
 
 /// The table's name, beside the journal.
-const TABLE: &str = "overrides";
+pub(crate) const TABLE: &str = "overrides";
 
 /// Apart from the journal's format: versions of this tool that do not know it do no harm.
 fn create(table: &str) -> String {
@@ -58,4 +58,13 @@ pub async fn keep(
     let sql = format!("INSERT INTO {table} (version, command, reason, run_id) VALUES ($1, $2, $3, $4)");
     let query = sqlx::query(AssertSqlSafe(sql));
     session.execute_bound(query.bind(version).bind(command).bind(reason).bind(run_id)).await.map(drop)
+}
+
+/// Forgets who wrote what as a reason, in a copy that must not have it.
+///
+/// # Errors
+/// The server's.
+pub async fn forget_reasons(session: &mut Session) -> Result<(), Stopped> {
+    let table = session.target().journal().table(TABLE);
+    journal::change_all(session, &table, "reason = '', role = ''").await
 }

@@ -22,7 +22,7 @@ impl Schema {
     /// # Errors
     /// When pg_dump fails.
     pub async fn read(tools: &Tools, target: &Target, history_table: &str, cancel: &CancellationToken) -> Result<Self> {
-        Self::dump(tools, target, history_table, &[], cancel).await
+        Self::dump(tools, target, &without_ours(target, history_table), cancel).await
     }
 
     /// The same without what says who owns an object: two servers have different roles.
@@ -35,26 +35,30 @@ impl Schema {
         history_table: &str,
         cancel: &CancellationToken,
     ) -> Result<Self> {
-        Self::dump(tools, target, history_table, &["--no-owner"], cancel).await
+        let mut arguments = without_ours(target, history_table);
+        arguments.push("--no-owner".into());
+        Self::dump(tools, target, &arguments, cancel).await
     }
 
-    async fn dump(
-        tools: &Tools,
-        target: &Target,
-        history_table: &str,
-        more: &[&str],
-        cancel: &CancellationToken,
-    ) -> Result<Self> {
-        let mut arguments = vec![
-            "--schema-only".to_owned(),
-            "--no-password".into(),
-            format!("--exclude-schema={}", quote(&target.journal().schema)),
-            format!("--exclude-table={history_table}"),
-            "--lock-wait-timeout=10s".into(),
-        ];
-        arguments.extend(more.iter().map(|&argument| argument.to_owned()));
-        let invocation =
-            Invocation { program: "pg_dump", arguments: &arguments, target, purpose: "schema", folder: None };
+    /// The same with all that is in the database.
+    ///
+    /// # Errors
+    /// When pg_dump fails.
+    pub async fn read_all(tools: &Tools, target: &Target, cancel: &CancellationToken) -> Result<Self> {
+        Self::dump(tools, target, &[], cancel).await
+    }
+
+    async fn dump(tools: &Tools, target: &Target, more: &[String], cancel: &CancellationToken) -> Result<Self> {
+        let mut arguments = ["--schema-only", "--no-password", "--lock-wait-timeout=10s"].map(str::to_owned).to_vec();
+        arguments.extend_from_slice(more);
+        let invocation = Invocation {
+            program: "pg_dump",
+            arguments: &arguments,
+            target,
+            purpose: "schema",
+            folder: None,
+            list: None,
+        };
         let output = tools.run(&invocation, cancel).await?;
         Ok(Self::parse(&String::from_utf8_lossy(&output)))
     }
@@ -115,6 +119,11 @@ impl Schema {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.objects.is_empty()
+    }
+
+    /// Names, as pg_dump writes them, and definitions.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.objects.iter().map(|(name, definition)| (name.as_str(), definition.as_str()))
     }
 
     /// The objects that have these names.
@@ -197,14 +206,21 @@ fn first_change(before: &str, after: &str) -> String {
     }
 }
 
+fn without_ours(target: &Target, history_table: &str) -> Vec<String> {
+    let journal = quote(&target.journal().schema);
+    vec![format!("--exclude-schema={journal}"), format!("--exclude-table={history_table}")]
+}
+
 /// Lower-case hexadecimal.
 #[must_use]
 pub fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    const DIGITS: [char; 16] = ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f'];
+    let mut text = String::with_capacity(bytes.len() * 2);
+    for byte in bytes {
+        text.push(DIGITS[usize::from(byte >> 4)]);
+        text.push(DIGITS[usize::from(byte & 15)]);
+    }
+    text
 }
 
 #[cfg(test)]

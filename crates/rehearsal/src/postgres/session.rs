@@ -5,6 +5,7 @@
 //! shows itself by refusing or forgetting them. Through one of those everything that is said is a
 //! read-only transaction of its own, rolled back: nothing is left there.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt;
@@ -50,7 +51,7 @@ pub struct Session {
 
 /// What is needed to cancel a session from outside.
 struct Stop {
-    target: Target,
+    target: Arc<Target>,
     /// How the connection was had, if that was up to us.
     tls: Option<PgSslMode>,
     pid: i32,
@@ -71,7 +72,8 @@ impl Session {
         let mut failed = Vec::new();
         for role in roles {
             for (index, place) in target.each_place() {
-                match Self::connect_there(&place, role, purpose, cancel).await {
+                // Apart: it is big, and whoever may have to connect would be as big all of the time.
+                match Box::pin(Self::connect_there(&place, role, purpose, cancel)).await {
                     Ok(session) => {
                         target.choose(index);
                         return Ok(session);
@@ -115,7 +117,7 @@ impl Session {
         let mut session = Self {
             connection,
             stop: Stop {
-                target: target.clone(),
+                target: Arc::new(target.clone()),
                 tls,
                 pid: text(0).parse().unwrap_or_default(),
                 pooled,
@@ -236,6 +238,11 @@ impl Session {
     #[must_use]
     pub fn target(&self) -> &Target {
         &self.stop.target
+    }
+
+    /// The same, for whoever outlives a look at it.
+    pub(crate) fn shared_target(&self) -> Arc<Target> {
+        Arc::clone(&self.stop.target)
     }
 
     /// Runs SQL text by the simple protocol, and gives up on it when the user interrupts.
@@ -400,6 +407,34 @@ impl Session {
         self.stop.guard(work).await
     }
 
+    /// Sends rows to `COPY … FROM STDIN`, as `next` puts them into the buffer, until it puts none.
+    ///
+    /// # Errors
+    /// As [`Session::execute`], and those of `next`: then the server has taken none of them.
+    pub async fn copy_in(
+        &mut self,
+        copy: &str,
+        mut next: impl FnMut(&mut Vec<u8>) -> std::io::Result<()> + Send,
+    ) -> Result<(), Stopped> {
+        let connection = &mut self.connection;
+        let work = async {
+            let mut rows = connection.copy_in_raw(copy).await?;
+            let mut buffer = Vec::new();
+            loop {
+                buffer.clear();
+                if let Err(error) = next(&mut buffer) {
+                    rows.abort(error.to_string()).await?;
+                    return Err(sqlx::Error::Io(error));
+                }
+                if buffer.is_empty() {
+                    return rows.finish().await.map(drop);
+                }
+                rows.send(buffer.as_slice()).await?;
+            }
+        };
+        self.stop.guard(work).await
+    }
+
     /// The connection itself, for sqlx's own `Migrate` calls.
     pub fn connection(&mut self) -> &mut PgConnection {
         &mut self.connection
@@ -541,7 +576,8 @@ impl Stop {
         }
         // The statement goes on in the server until it is told to stop; only then may we leave.
         for function in ["pg_cancel_backend", "pg_terminate_backend"] {
-            self.signal(function).await;
+            // Apart: it is big, and this is part of every statement.
+            Box::pin(self.signal(function)).await;
             if tokio::time::timeout(CANCEL_GRACE, &mut work).await.is_ok() {
                 break;
             }

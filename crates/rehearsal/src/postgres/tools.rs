@@ -5,26 +5,27 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::process::Command;
 use tokio_util::sync::CancellationToken;
 
 use super::programs::Installation;
 use super::version::Version;
 use super::{container, parameters};
+use crate::child::Group;
 use crate::error::{Error, Kind, Result};
 use crate::target::Target;
-
-/// How long a program that was asked to end may take: pg_dump then cancels its own queries.
-const END_GRACE: Duration = Duration::from_secs(5);
 
 /// How much of what a program complains about is shown.
 const SHOWN_LINES: usize = 3;
 
-/// What the programs' sessions begin with.
-const SETTINGS: &[(&str, &str)] = &[("bytea_output", "hex"), ("statement_timeout", "0")];
+/// The first major whose pg_dump knows zstd.
+const FIRST_WITH_ZSTD: u32 = 16;
+
+/// What the programs' sessions begin with. What a database says of itself is not there where its dump is restored, so
+/// nothing of that may change how the server writes definitions and values.
+const SETTINGS: &[(&str, &str)] =
+    &[("bytea_output", "hex"), ("quote_all_identifiers", "off"), ("statement_timeout", "0")];
 
 /// A place from which PostgreSQL's client programs are run.
 #[derive(Debug, Clone)]
@@ -53,6 +54,8 @@ pub struct Invocation<'a> {
     pub purpose: &'a str,
     /// A folder of this machine that it reads or writes.
     pub folder: Option<&'a Path>,
+    /// A file of this machine that it reads beside.
+    pub list: Option<&'a Path>,
 }
 
 /// A program is missing, does not fit, or failed.
@@ -80,8 +83,10 @@ pub enum ToolError {
     Failed {
         /// The program.
         program: String,
-        /// The last lines it wrote to stderr.
+        /// The lines that it wrote to stderr as errors.
         complaint: String,
+        /// All that it wrote there. Statements are among it: not for people.
+        stderr: String,
     },
 }
 
@@ -91,6 +96,7 @@ impl ToolError {
     pub fn kind(&self) -> Kind {
         match self {
             Self::NoFit { .. } => Kind::Usage,
+            Self::Failed { complaint, .. } if passes(complaint) => Kind::Busy,
             Self::Start { .. } | Self::Failed { .. } => Kind::Failed,
         }
     }
@@ -104,16 +110,58 @@ impl ToolError {
                 server.major, server.minor, server.major
             ),
             Self::Start { .. } => "check that the file may be executed".into(),
-            Self::Failed { complaint, .. } if complaint.contains("No space left on device") => {
-                "free some disk space, or put backups elsewhere (`backup.to` in rehearsal.toml), and run it again"
+            Self::Failed { complaint, .. } if is_without_room(complaint) => {
+                "free some disk space (sandboxes are in /dev/shm or the temporary folder), or put backups elsewhere (`backup.to` in rehearsal.toml), and run it again"
                     .into()
             }
             Self::Failed { complaint, .. } if complaint.contains("permission denied") => {
                 "connect as a role that may read every table (pg_read_all_data, or the owner)".into()
             }
+            Self::Failed { complaint, .. } if is_lost(complaint) => {
+                "the connection was lost: look at the server's log, then run the same command again".into()
+            }
+            Self::Failed { complaint, .. } if passes(complaint) => {
+                "somebody changes the schema meanwhile; run the same command again when that is done".into()
+            }
             Self::Failed { .. } => "mend what it complains about and run the same command again".into(),
         }
     }
+}
+
+/// The system's words, and the server's where the system took a part of a block.
+fn is_without_room(complaint: &str) -> bool {
+    complaint.contains("No space left on device") || complaint.contains("could not extend file")
+}
+
+/// How libpq speaks of a connection that has ended (fe-misc.c), and the server of itself when it ends.
+fn is_lost(complaint: &str) -> bool {
+    [
+        "server closed the connection",
+        "terminating connection",
+        "could not receive data",
+        "SSL SYSCALL error",
+        "could not connect",
+        "connection to server",
+    ]
+    .iter()
+    .any(|words| complaint.contains(words))
+}
+
+/// Trying again may help: the server has gone, or another session holds or changes a table that is dumped.
+/// pg_dump locks tables one after the other, after it has listed them.
+fn passes(complaint: &str) -> bool {
+    let meanwhile =
+        ["canceling statement due to lock timeout", "could not obtain lock on relation", "cache lookup failed"];
+    let dropped = complaint.contains("relation \"") && complaint.contains("does not exist");
+    is_lost(complaint) || dropped || meanwhile.iter().any(|words| complaint.contains(words))
+}
+
+/// The argument that makes pg_restore connect. A bare name with `=` in it, or that of a URL's scheme, would be taken
+/// for a whole connection string (libpq's `expand_dbname`), and lead elsewhere.
+#[must_use]
+pub fn dbname(target: &Target) -> String {
+    let name = target.database().replace('\\', "\\\\").replace('\'', "\\'");
+    format!("--dbname=dbname='{name}'")
 }
 
 /// Whether a client of one version may dump and restore a server of another: the same major, and not
@@ -146,6 +194,19 @@ impl Tools {
             Self::Host(installation) => format!("{} ({})", installation.version, installation.folder.display()),
             Self::Image { image, version } => format!("{version} (image {image})"),
         }
+    }
+
+    /// Whether they write and read zstd: 16 and newer do, if they were built with it. pg_dump says so before
+    /// it makes its folder, which cannot be made here, and that before it connects to anything.
+    pub async fn write_zstd(&self, target: &Target, cancel: &CancellationToken) -> bool {
+        if self.version().major < FIRST_WITH_ZSTD {
+            return false;
+        }
+        let arguments = ["--format=directory", "--compress=zstd:1", "--file=/dev/null/none"].map(str::to_owned);
+        let invocation =
+            Invocation { program: "pg_dump", arguments: &arguments, target, purpose: "zstd", folder: None, list: None };
+        let outcome = self.run(&invocation, cancel).await;
+        matches!(outcome, Err(Error::Tool(ToolError::Failed { stderr, .. })) if stderr.contains("could not create directory"))
     }
 
     /// Runs a program to its end and gives what it wrote to stdout. An interruption ends it, and
@@ -187,45 +248,30 @@ async fn run_here(
     for variable in parameters::not_inherited(invocation.target.is_complete()) {
         command.env_remove(variable);
     }
-    let mut child = command
-        .args(invocation.arguments)
-        .envs(environment)
-        // Its own group: Ctrl-C must reach it through us, after we have said so.
-        .process_group(0)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()
-        .map_err(start)?;
-    let group = child.id().and_then(|id| Pid::from_raw(id.cast_signed()));
-    let mut stdout = child.stdout.take();
-    let mut stderr = child.stderr.take();
+    command.args(invocation.arguments).envs(environment).stdout(Stdio::piped()).stderr(Stdio::piped());
+    // Its own group: Ctrl-C must reach it through us, after we have said so. It ends with us as well.
+    let mut child = Group::spawn(command).map_err(start)?;
+    let (mut stdout, mut stderr) = child.outputs();
     let work = async {
         let (out, err, status) = tokio::join!(read_all(&mut stdout), read_all(&mut stderr), child.wait());
         Ok::<_, std::io::Error>((out?, err?, status?))
     };
-    let mut work = std::pin::pin!(work);
-    let (out, err, status) = tokio::select! {
-        done = &mut work => done.map_err(start)?,
-        () = cancel.cancelled() => {
-            for signal in [Signal::TERM, Signal::KILL] {
-                if let Some(group) = group {
-                    let _ = kill_process_group(group, signal);
-                }
-                if tokio::time::timeout(END_GRACE, &mut work).await.is_ok() {
-                    break;
-                }
-            }
-            return Err(Error::Interrupted);
-        }
+    let done = tokio::select! {
+        done = work => Some(done),
+        () = cancel.cancelled() => None,
     };
+    let Some(done) = done else {
+        child.stop().await;
+        return Err(Error::Interrupted);
+    };
+    let (out, err, status) = done.map_err(start)?;
     if status.success() {
         return Ok(out);
     }
     Err(ToolError::Failed {
         program: invocation.program.into(),
         complaint: complaint(&String::from_utf8_lossy(&err), &status.to_string()),
+        stderr: String::from_utf8_lossy(&err).into_owned(),
     }
     .into())
 }

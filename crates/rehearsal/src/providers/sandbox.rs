@@ -18,6 +18,9 @@ use crate::target::Target;
 /// which is no superuser, as on most hosted servers, and it must not become one.
 pub const SUPERUSER: &str = "rehearsal_sandbox";
 
+/// The first major whose CREATE DATABASE knows STRATEGY.
+const FIRST_WITH_STRATEGIES: u32 = 15;
+
 /// What ends a server. Dropping it ends the server as well, as far as a drop can.
 #[async_trait]
 pub trait Guard: Send + Sync {
@@ -117,8 +120,11 @@ impl Sandbox {
         self.drop_database(name, cancel).await?;
         let mut session = Session::connect(&self.server, "sandbox", cancel).await?;
         // No limit: it takes as long as the files are big.
+        // Before 15 there was no other way than file by file, and no word for it. Through the log, which is the later
+        // default, every page is written twice.
+        let by_files = if self.version.major >= FIRST_WITH_STRATEGIES { " STRATEGY FILE_COPY" } else { "" };
         let sql = format!(
-            "CREATE DATABASE {} TEMPLATE {} OWNER {}",
+            "CREATE DATABASE {} TEMPLATE {} OWNER {}{by_files}",
             quote(name),
             quote(original.database()),
             quote(original.user())

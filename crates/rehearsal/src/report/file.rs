@@ -1,14 +1,18 @@
-//! The record and its summary, written to files when the run has ended.
+//! The record, its summary and the report of a rehearsal, written to files when the run has ended.
 
 use std::io;
 use std::path::PathBuf;
 
+use super::html::page;
 use super::markdown;
 use crate::event::{Event, EventKind, Reporter};
 use crate::record::Record;
 use crate::store::{write_soon, write_whole};
 
-/// Writes `RUN_ID.json` and `RUN_ID.md` into a folder.
+/// The command whose report is written without being asked for: people decide by it.
+const REHEARSE: &str = "rehearse";
+
+/// Writes `RUN_ID.json` and `RUN_ID.md` into a folder, and `RUN_ID.html` of a rehearsal.
 pub struct RecordFile {
     folder: PathBuf,
     record: Option<Record>,
@@ -23,12 +27,17 @@ impl RecordFile {
 
     fn write(&self) -> io::Result<()> {
         let Some(record) = &self.record else { return Ok(()) };
-        let json = serde_json::to_vec_pretty(record)?;
+        // By way of a value, as `json` explains.
+        let json = format!("{:#}", serde_json::to_value(record)?);
         let path = |extension: &str| self.folder.join(format!("{}.{extension}", record.run.run_id));
         // The record is the evidence of what was done; its summary can be made again from it.
         let write_record = if record.is_evidence() { write_whole } else { write_soon };
-        write_record(&path("json"), &json).map_err(io::Error::other)?;
-        write_soon(&path("md"), markdown::render(record).as_bytes()).map_err(io::Error::other)
+        write_record(&path("json"), json.as_bytes()).map_err(io::Error::other)?;
+        write_soon(&path("md"), markdown::render(record).as_bytes()).map_err(io::Error::other)?;
+        if record.run.command == REHEARSE {
+            write_soon(&path("html"), page::render(record)?.as_bytes()).map_err(io::Error::other)?;
+        }
+        Ok(())
     }
 }
 

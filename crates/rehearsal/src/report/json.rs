@@ -1,4 +1,8 @@
 //! Every event as a line of JSON.
+//!
+//! Written by way of a [`serde_json::Value`]: its text is made by serde_json's own code, which is optimised in the
+//! development build that `cargo xtask` is. That of a struct is made by ours, letter by letter, for a third of a
+//! small migration's time.
 
 use std::io::{self, Write};
 
@@ -9,8 +13,7 @@ pub struct Json<W>(pub W);
 
 impl<W: Write + Send> Reporter for Json<W> {
     fn report(&mut self, event: &Event) -> io::Result<()> {
-        serde_json::to_writer(&mut self.0, event)?;
-        self.0.write_all(b"\n")?;
+        writeln!(self.0, "{}", serde_json::to_value(event)?)?;
         self.0.flush()
     }
 }

@@ -62,6 +62,7 @@ fn details(text: &mut String, step: &StepRecord) {
         && step.answers.is_empty()
         && step.notes.is_empty()
         && step.backup.is_none()
+        && step.losses.is_empty()
         && step.figures.is_empty()
         && step.locks.is_empty()
         && step.traffic.is_empty()
@@ -74,6 +75,9 @@ fn details(text: &mut String, step: &StepRecord) {
         let mark = if *level == Level::Warn { "**look at this:** " } else { "" };
         line(text, format!("- {mark}{}", cell(note)));
     }
+    for (what, amount) in &step.losses {
+        line(text, format!("- loses: {}: {}", cell(what), cell(amount)));
+    }
     for (name, value) in &step.figures {
         line(text, format!("- {}: {}", cell(name), cell(value)));
     }
@@ -81,12 +85,13 @@ fn details(text: &mut String, step: &StepRecord) {
         line(
             text,
             format!(
-                "- backup `{}`: {} in {} tables, {} rows; dumped in {}, proven in {}",
+                "- backup `{}`: {} in {} tables, {} rows; dumped in {}, {} in {}",
                 backup.path,
                 bytes(backup.bytes),
                 backup.tables,
                 count(backup.rows),
                 duration(backup.dump_ms),
+                backup.proof.as_ref().map_or_else(|| "proven".into(), |proof| cell(&proof.to_string())),
                 duration(backup.proof_ms)
             ),
         );

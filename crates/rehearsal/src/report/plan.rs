@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use serde::Serialize;
 
 use super::format::{bytes, count, duration, plural, shortened, wrapped};
+use super::ways::Way;
 use crate::analysis::changes::Change;
 use crate::analysis::lock_mode::{Blocks, LockMode};
 use crate::analysis::outlook::{EffortForeseen, FileOutlook, Outlook, StatementOutlook};
@@ -52,6 +53,9 @@ pub struct Report<'a> {
     pub changes: &'a [Change],
     /// What is thrown away for good, and how much of it there is.
     pub losses: Vec<Loss<'a>>,
+    /// The ways back, where it is one.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub ways: Vec<Way>,
     /// The hooks around it, in the order in which they run.
     pub hooks: Vec<HookLine<'a>>,
     /// The questions that are open.

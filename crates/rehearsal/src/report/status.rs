@@ -44,6 +44,18 @@ pub fn write_status(out: &mut impl Write, target: &str, lines: &[Line], ignored:
     ignored.iter().try_for_each(|path| writeln!(out, "passed over: {} (no VERSION_ in its name)", path.display()))
 }
 
+/// What restores have left beside the database, a line each.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn write_beside(out: &mut impl Write, lines: &[String]) -> io::Result<()> {
+    if lines.is_empty() {
+        return Ok(());
+    }
+    writeln!(out, "beside it on the server")?;
+    lines.iter().try_for_each(|line| writeln!(out, "  {line}"))
+}
+
 /// What `repair` prints: a line for each version that is amiss, and what to do about it.
 ///
 /// # Errors

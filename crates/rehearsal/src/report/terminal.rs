@@ -389,7 +389,9 @@ impl<W: Write + Send> Reporter for Terminal<W> {
             }
             EventKind::Traffic(done) => self.traffic(done),
             EventKind::Locks(held) => self.locks(held),
-            EventKind::Figure { name, value } if self.at_least(Verbosity::Verbose) => {
+            EventKind::Loss { what: name, amount: value } | EventKind::Figure { name, value }
+                if self.at_least(Verbosity::Verbose) =>
+            {
                 let text = self.paint("2", &format!("      {name}: {value}"));
                 self.line(&text)
             }

@@ -4,36 +4,47 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::anonymise::Anonymise;
 use super::answered::Answered;
 use super::as_before::AsBefore;
 use super::audit::Audit;
 use super::backup::Backup;
 use super::baseline::Baseline;
+use super::check_backups::{CheckBackups, How, Which};
 use super::contract::Contract;
 use super::copy::EnterCopy;
 use super::export::Export;
+use super::fetch::Fetch;
 use super::hook::RunHook;
 use super::mark::Mark;
 use super::migrate::Migrate;
 use super::preflight::Preflight;
 use super::prove::Prove;
+use super::prune::Prune;
 use super::repair::Repair;
-use super::restore::Restore;
+use super::reset::Reset;
+use super::restore::{Into, Restore};
 use super::rollback::Rollback;
 use super::smoke::Smoke;
 use super::step::Step;
 use super::under_traffic::UnderTraffic;
 use super::up_to_date::UpToDate;
+use super::upload::Upload;
 use super::verify::Verify;
 use super::watch::Watch;
+use crate::anonymise::copy;
+use crate::backup::ProofLevel;
 use crate::backup::export::Wanted;
+use crate::backup::repository::reference::Named;
+use crate::backup::repository::staging::Staged;
 use crate::hooks::call::Call;
 use crate::hooks::hook::When;
 use crate::plan::Back;
 use crate::questions::answers::Answer;
 use crate::smoke::subject::Subject;
 
-type Steps = Vec<Box<dyn Step>>;
+/// Steps, in their order.
+pub type Steps = Vec<Box<dyn Step>>;
 
 /// Where a rehearsal stops on its way there, to look at what it has.
 pub struct Stop {
@@ -95,7 +106,8 @@ fn run_hook(call: Call) -> Box<dyn Step> {
 fn there_and_back(rehearsal: &Rehearsal) -> Steps {
     let Rehearsal { after, back, services, stops, contract, traffic } = rehearsal;
     let (after, to) = (*after, stops.last().map(|stop| stop.version));
-    let mut steps: Steps = vec![Box::new(Preflight { to }), Box::new(Backup), Box::new(Audit)];
+    let mut steps: Steps =
+        vec![Box::new(Preflight { to }), Box::new(Backup { proof: None, read_next: false }), Box::new(Audit)];
     steps.extend(smoke_tests(services));
     for stop in stops {
         steps.push(Box::new(Migrate { to: Some(stop.version) }));
@@ -107,7 +119,9 @@ fn there_and_back(rehearsal: &Rehearsal) -> Steps {
     steps.push(Box::new(Rollback { back: back.clone() }));
     steps.push(Box::new(AsBefore));
     if *traffic {
-        // Not the first time: what clients write cannot be compared with what was there.
+        // Not the first time: what clients write cannot be compared with what was there. From the same rows as
+        // the first time all the same.
+        steps.push(Box::new(Reset));
         let lower = std::iter::once(after).chain(stops.iter().map(|stop| stop.version));
         let parts: Vec<(i64, i64)> = lower.zip(stops.iter().map(|stop| stop.version)).collect();
         for &(lower, upper) in &parts {
@@ -145,7 +159,7 @@ pub fn rehearse(rehearsal: &Rehearsal) -> Steps {
 /// A rehearsal on a copy of a target, which is only read, from the target's own version on.
 #[must_use]
 pub fn rehearse_target(rehearsal: &Rehearsal) -> Steps {
-    let mut steps: Steps = vec![Box::new(Backup), Box::new(EnterCopy)];
+    let mut steps: Steps = vec![Box::new(Backup { proof: None, read_next: false }), Box::new(EnterCopy)];
     steps.extend(there_and_back(rehearsal));
     steps
 }
@@ -158,8 +172,46 @@ pub fn smoke(service: &Arc<Subject>) -> Steps {
 
 /// `db-backup`
 #[must_use]
-pub fn backup() -> Steps {
-    vec![Box::new(Backup)]
+pub fn backup(proof: ProofLevel) -> Steps {
+    vec![Box::new(Backup { proof: Some(proof), read_next: false })]
+}
+
+/// Before a backup, or alone as `db-backup upload`: what earlier runs could not send.
+#[must_use]
+pub fn upload(target: String, waiting: Vec<Staged>) -> Steps {
+    vec![Box::new(Upload { target, waiting })]
+}
+
+/// `db-backup check`
+#[must_use]
+pub fn check_backups(target: String, which: Which, how: How) -> Steps {
+    vec![Box::new(CheckBackups { target, which, how })]
+}
+
+/// `db-backup prune`, when it is decided and confirmed.
+#[must_use]
+pub fn prune(target: String, backups: Vec<String>, abandoned: Vec<String>) -> Steps {
+    vec![Box::new(Prune { target, backups, abandoned })]
+}
+
+/// Something that reads a backup from a folder, for one that is elsewhere or encrypted: it is brought there
+/// first.
+#[must_use]
+pub fn fetched(named: Named, into: PathBuf, steps: Steps) -> Steps {
+    let mut all: Steps = vec![Box::new(Fetch { named, into })];
+    all.extend(steps);
+    all
+}
+
+/// `anonymise`, of a backup that is there or of one that is made first.
+#[must_use]
+pub fn anonymise(wanted: copy::Wanted) -> Steps {
+    let mut steps: Steps = Vec::new();
+    if wanted.backup.is_none() {
+        steps.push(Box::new(Backup { proof: None, read_next: true }));
+    }
+    steps.push(Box::new(Anonymise { wanted }));
+    steps
 }
 
 /// `db-backup --tables`
@@ -197,7 +249,16 @@ pub fn watch(lasts: Duration, every: Duration) -> Steps {
 /// `rollback`
 #[must_use]
 pub fn rollback(back: Back) -> Steps {
-    vec![Box::new(Backup), Box::new(Rollback { back })]
+    vec![Box::new(Backup { proof: None, read_next: false }), Box::new(Rollback { back })]
+}
+
+/// `rollback --way restore`: what is given up is in a backup of its own, and beside.
+#[must_use]
+pub fn rollback_by_restore(backup: PathBuf, keeps: String) -> Steps {
+    vec![
+        Box::new(Backup { proof: None, read_next: false }),
+        Box::new(Restore { backup, into: Into::Place { keeps }, tables: Vec::new(), anonymised: false }),
+    ]
 }
 
 /// `mark-applied`
@@ -214,6 +275,12 @@ pub fn repair(version: i64, reason: String) -> Steps {
 
 /// `restore`
 #[must_use]
-pub fn restore(backup: PathBuf, into: String) -> Steps {
-    vec![Box::new(Restore { backup, into })]
+pub fn restore(restore: Restore) -> Steps {
+    let mut steps: Steps = Vec::new();
+    if restore.into == Into::Contents {
+        // What is given up is in a backup of its own, and nowhere else.
+        steps.push(Box::new(Backup { proof: None, read_next: false }));
+    }
+    steps.push(Box::new(restore));
+    steps
 }

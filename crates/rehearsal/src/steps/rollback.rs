@@ -56,7 +56,7 @@ impl Rollback {
         // Counted now: by the next line it is gone.
         let limit = workspace.config.limits.check_timeout;
         for Counted { what, amount } in counted::count(session, &losses::of(&plan), limit).await? {
-            cx.events.emit(EventKind::Figure { name: what, value: amount });
+            cx.events.emit(EventKind::Loss { what, amount });
         }
         session.listen().await.map_err(Stopped::doing("listen to what the server says"))?;
         let watch = cx.watch_locks(session).await?;

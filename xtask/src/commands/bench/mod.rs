@@ -10,6 +10,7 @@ mod local_start;
 mod no_op;
 mod place;
 mod rehearsal;
+mod restore;
 mod revert_all;
 mod run;
 mod samples;
@@ -31,6 +32,7 @@ fn figures() -> Vec<Box<dyn figure::Figure>> {
         Box::new(backfill::Backfill),
         Box::new(clients::Held),
         Box::new(backup::Backup),
+        Box::new(restore::Restore),
         Box::new(rehearsal::Rehearsal),
     ]
 }

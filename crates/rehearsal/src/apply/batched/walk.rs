@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use sqlx::{AssertSqlSafe, Row};
 
+use super::course::Course;
 use super::key;
 use super::pace::Pace;
 use super::pauses::Pauses;
@@ -60,6 +61,7 @@ struct Walk<'a> {
     held_up: u64,
     retries: u32,
     longest: Duration,
+    course: Course,
     total: Option<u64>,
     began: Instant,
     told: Instant,
@@ -104,6 +106,7 @@ pub(in crate::apply) async fn run(
         held_up: 0,
         retries: 0,
         longest: Duration::ZERO,
+        course: Course::default(),
         total: key.estimated_rows,
         began: Instant::now(),
         told: Instant::now(),
@@ -145,6 +148,7 @@ pub(in crate::apply) async fn run(
         longest_batch: Some(walk.longest),
         held_up: Some(walk.held_up),
         pauses: walk.pauses.spent(),
+        course: walk.course.into_slices(),
         retries: walk.retries,
         already_done: false,
     })
@@ -290,6 +294,7 @@ impl Walk<'_> {
                     self.rows += rows;
                     self.batches += 1;
                     self.longest = self.longest.max(began.elapsed());
+                    self.course.add(self.began.elapsed(), rows, began.elapsed());
                     return Ok(());
                 }
                 // However long it took, there is no half of it to try next.
@@ -361,6 +366,7 @@ impl Walk<'_> {
         self.batches += 1;
         self.held_up += u64::from(waiting > 0);
         self.longest = self.longest.max(took);
+        self.course.add(self.began.elapsed(), rows, took);
         self.pace.took(took);
         if self.told.elapsed() >= PROGRESS_EVERY {
             self.told = Instant::now();

@@ -55,6 +55,16 @@ async fn sessions_in(database: &Database, query: &str) -> i64 {
         .await
 }
 
+/// How many have asked for the lock and were told no: one that is only about to ask may be told yes.
+async fn waiting(database: &Database) -> i64 {
+    database
+        .value(
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() \
+             AND state = 'idle' AND query LIKE '%pg_try_advisory_lock%'",
+        )
+        .await
+}
+
 /// A release that is held up in its last file, by somebody who writes to its first row.
 async fn held_up(to: i64, query: &str) -> (Project, Database, rehearsal_tests::Running, sqlx::PgConnection) {
     let database = Database::create().await;
@@ -177,8 +187,7 @@ async fn who_waited_does_not_try_what_the_one_before_could_not() {
     let mut other = database.connect().await;
     other.execute("SELECT pg_advisory_lock(x'7265686561727361'::bigint)").await.expect("the lock");
     let starts = start(&database, &migrator, StartupPolicy::InstantOnly);
-    until("all of them wait", async || (sessions_in(&database, "%pg_try_advisory_lock%").await == 10).then_some(()))
-        .await;
+    until("all of them wait", async || (waiting(&database).await == 10).then_some(())).await;
     drop(other);
     for outcome in all(starts).await {
         let refused = outcome.refused.expect("it is left");

@@ -55,11 +55,12 @@ async fn beside_sqlx_nothing_is_applied_twice() {
 #[tokio::test]
 async fn a_run_that_goes_on_for_too_long_is_not_waited_for() {
     let database = Database::create().await;
-    let project = project().items(10).write("rehearsal.toml", "[limits]\nrun_lock_patience = '300ms'\n").on(&database);
+    let project = project().items(10).write("rehearsal.toml", "[limits]\nrun_lock_patience = '1500ms'\n").on(&database);
     let mut holder = database.connect().await;
     holder.execute("SELECT pg_advisory_lock(x'7265686561727361'::bigint)").await.expect("the lock");
     let ended = project.run("migrate").await;
-    ended.must_exit(4);
+    // It does not wait in silence.
+    ended.must_exit(4).must_say("waiting for another run, for at most 1.5 s: pid ");
     let (error, hint) = ended.error();
     assert!(error.contains("another run is at work on dev") && error.contains(", test, from "), "{error}");
     assert!(hint.contains("run the same command again"), "{hint}");

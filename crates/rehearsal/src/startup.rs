@@ -195,7 +195,7 @@ async fn on(
         pause_file: None,
         ..Limits::default()
     };
-    let waited = match Applier::lock(session, &limits).await {
+    let waited = match Applier::lock(session, &limits, &Emitter::default()).await {
         Err(Error::Busy(busy)) if policy == StartupPolicy::InstantOnly => {
             let found = Found::look(session, migrations, table).await?;
             let refused = found.plan.files().first().map(|file| refused(file, 1, busy.to_string()));

@@ -154,6 +154,8 @@ impl StatementError {
             }
             _ => self.server_hint.clone().or_else(|| self.detail.clone()),
         };
+        let advice =
+            advice.or_else(|| (!self.half_way).then(|| "mend the file, then run the same command again".into()));
         advice.map_or_else(|| state.to_owned(), |advice| format!("{advice}; {state}"))
     }
 }

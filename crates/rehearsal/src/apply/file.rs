@@ -39,9 +39,9 @@ impl Applier<'_> {
     ///
     /// # Errors
     /// [`crate::postgres::BusyError`] that names the holder.
-    pub async fn lock(session: &mut Session, limits: &Limits) -> Result<bool> {
-        let waited = Lock::Run.acquire(session, limits.run_lock_patience).await?;
-        Lock::Sqlx.acquire(session, limits.run_lock_patience).await?;
+    pub async fn lock(session: &mut Session, limits: &Limits, events: &Emitter) -> Result<bool> {
+        let waited = Lock::Run.acquire(session, limits.run_lock_patience, Some(events)).await?;
+        Lock::Sqlx.acquire(session, limits.run_lock_patience, Some(events)).await?;
         Ok(waited)
     }
 

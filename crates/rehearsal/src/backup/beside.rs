@@ -93,8 +93,8 @@ impl Beside {
         cancel: &CancellationToken,
     ) -> Result<(Self, Vec<Swept>)> {
         // A database that has just been made and has no lock yet must not be taken for one that was left.
-        Lock::Beside.acquire(&mut outside, crate::postgres::locks::LOCK_PATIENCE).await?;
-        let swept = sweep(&mut outside).await?;
+        Lock::Beside.acquire(&mut outside, crate::postgres::locks::LOCK_PATIENCE, None).await?;
+        let swept = sweep(&mut outside, target.database()).await?;
         let end = format!("_{}{SUFFIX}", crate::run::timestamp().to_lowercase());
         let database = target.with_database(&cut(target.database(), &end));
         let made = fill_in(&mut outside, &database, encoding, like, cancel).await;
@@ -145,7 +145,7 @@ impl Beside {
     /// [`crate::postgres::BusyError`] while somebody else makes a database, or another one changes its name.
     pub async fn let_go(self) -> Result<(Session, Target)> {
         let Self { mut outside, database, holder } = self;
-        let locked = Lock::Beside.acquire(&mut outside, crate::postgres::locks::LOCK_PATIENCE).await;
+        let locked = Lock::Beside.acquire(&mut outside, crate::postgres::locks::LOCK_PATIENCE, None).await;
         holder.close().await;
         if let Err(error) = locked {
             outside.close().await;
@@ -213,13 +213,13 @@ async fn fill_in(
     outside.execute(&open).await.map_err(Stopped::doing(format!("open database {name}")))?;
     let mut holder = Session::connect(database, "restore", cancel).await?;
     databases::stay(&mut holder).await?;
-    Lock::Run.acquire(&mut holder, crate::postgres::locks::LOCK_PATIENCE).await?;
+    Lock::Run.acquire(&mut holder, crate::postgres::locks::LOCK_PATIENCE, None).await?;
     Ok(holder)
 }
 
-/// Databases of ours that nobody fills any more: by their name and their comment, or shut since they were made,
-/// so that nothing can be in them. One that does not go, as with a subscription in it, is in nobody's way.
-async fn sweep(outside: &mut Session) -> Result<Vec<Swept>> {
+/// What restores of this database have left and nobody fills any more: by its name and its comment, or shut since it
+/// was made, so that nothing can be in it. One that does not go, as with a subscription in it, is in nobody's way.
+async fn sweep(outside: &mut Session, database: &str) -> Result<Vec<Swept>> {
     let query = sqlx::query(
         "SELECT d.datname::text FROM pg_database d WHERE right(d.datname, length($1)) = $1 \
            AND (shobj_description(d.oid, 'pg_database') = $2 OR NOT d.datallowconn) \
@@ -229,7 +229,9 @@ async fn sweep(outside: &mut Session) -> Result<Vec<Swept>> {
     );
     let rows = outside.fetch_bound(query.bind(SUFFIX).bind(MARK)).await;
     let rows = rows.map_err(Stopped::doing("look for what a killed restore left"))?;
-    let names: Vec<String> = rows.iter().map(|row| row.get(0)).collect();
+    let names = rows.iter().map(|row| row.get::<String, _>(0));
+    // Those of other databases on this server are their owners' to look at first.
+    let names: Vec<String> = names.filter(|name| of_database(database, name).is_some()).collect();
     let mut swept = Vec::new();
     for name in names {
         // pg_restore outlives who is killed, for a while.
@@ -288,6 +290,16 @@ impl LeftOver {
     }
 }
 
+/// Whether a name is one that restores give to what they put beside a database: since when, and whether it is not
+/// proven yet. Where names had to be cut, it may be that of several databases.
+fn of_database(database: &str, name: &str) -> Option<(DateTime<Utc>, bool)> {
+    let (stem, is_unproven) = name.strip_suffix(SUFFIX).map_or((name, false), |stem| (stem, true));
+    let (_, time) = stem.rsplit_once('_')?;
+    let since = NaiveDateTime::parse_from_str(time, "%Y%m%dt%H%M%S%3fz").ok()?.and_utc();
+    let end = if is_unproven { format!("_{time}{SUFFIX}") } else { format!("_{BEFORE}_{time}") };
+    (name == cut(database, &end)).then_some((since, is_unproven))
+}
+
 /// Which databases may be ours, how large they are where we may know, and whether somebody fills them.
 const LEFT: &str = "\
     SELECT d.datname, CASE WHEN has_database_privilege(d.oid, 'CONNECT') OR pg_has_role('pg_read_all_stats', 'USAGE') \
@@ -306,12 +318,7 @@ pub async fn left_overs(session: &mut Session) -> Result<Vec<LeftOver>> {
     let ours = rows.rows.into_iter().filter_map(|row| {
         let mut values = row.into_iter();
         let (name, bytes, held) = (values.next()??, values.next()?, values.next()?? == "t");
-        let (stem, is_unproven) = name.strip_suffix(SUFFIX).map_or((name.as_str(), false), |stem| (stem, true));
-        let (_, time) = stem.rsplit_once('_')?;
-        let since = NaiveDateTime::parse_from_str(time, "%Y%m%dt%H%M%S%3fz").ok()?.and_utc();
-        let end = if is_unproven { format!("_{time}{SUFFIX}") } else { format!("_{BEFORE}_{time}") };
-        // The same name may have been cut from others as well: then it is shown for each of them.
-        (name == cut(database, &end)).then_some(())?;
+        let (since, is_unproven) = of_database(database, &name)?;
         let what = match (is_unproven, held) {
             (true, true) => Left::Filled,
             (true, false) => Left::Unproven,

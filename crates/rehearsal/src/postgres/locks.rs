@@ -12,6 +12,8 @@ use tokio::time::Instant;
 use super::query::Stopped;
 use super::session::Session;
 use crate::error::{Error, Result};
+use crate::event::Emitter;
+use crate::report::format;
 
 /// Our own lock's id: the ASCII letters "rehearsa".
 const OWN_LOCK: i64 = 0x7265_6865_6172_7361;
@@ -19,11 +21,15 @@ const OWN_LOCK: i64 = 0x7265_6865_6172_7361;
 /// The id for databases that are being made: "restored".
 const RESTORE_LOCK: i64 = 0x7265_7374_6f72_6564;
 
-/// How long a run waits for another one before it says for whom, and gives up.
+/// How long a run waits for another one before it gives up.
 pub const LOCK_PATIENCE: Duration = Duration::from_secs(30);
 
 const POLL_FIRST: Duration = Duration::from_millis(20);
 const POLL_MOST: Duration = Duration::from_millis(500);
+
+/// A wait that is longer is explained: a second is about what people let pass before they wonder (Nielsen, Usability
+/// Engineering, 1993, chapter 5).
+const UNEXPLAINED: Duration = Duration::from_secs(1);
 
 /// Which of the two.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,12 +92,13 @@ impl Lock {
         }
     }
 
-    /// Takes the lock, polling until `patience` is over. Tells whether somebody else had it until then.
+    /// Takes the lock, polling until `patience` is over. Says for whom it waits, once that takes a while. Tells whether
+    /// somebody else had it until then.
     ///
     /// # Errors
     /// [`BusyError::Locked`] that names the holder.
-    pub async fn acquire(self, session: &mut Session, patience: Duration) -> Result<bool> {
-        self.poll(session, patience, "SELECT pg_try_advisory_lock($1)").await
+    pub async fn acquire(self, session: &mut Session, patience: Duration, events: Option<&Emitter>) -> Result<bool> {
+        self.poll(session, patience, events, "SELECT pg_try_advisory_lock($1)").await
     }
 
     /// Takes it together with others who share it: none of them changes the schema, and whoever does has to
@@ -99,14 +106,20 @@ impl Lock {
     ///
     /// # Errors
     /// As [`Lock::acquire`].
-    pub async fn share(self, session: &mut Session, patience: Duration) -> Result<bool> {
-        self.poll(session, patience, "SELECT pg_try_advisory_lock_shared($1)").await
+    pub async fn share(self, session: &mut Session, patience: Duration, events: Option<&Emitter>) -> Result<bool> {
+        self.poll(session, patience, events, "SELECT pg_try_advisory_lock_shared($1)").await
     }
 
-    async fn poll(self, session: &mut Session, patience: Duration, attempt: &'static str) -> Result<bool> {
-        let database = session.target().database().to_owned();
-        let id = self.id(&database);
-        let deadline = Instant::now() + patience;
+    async fn poll(
+        self,
+        session: &mut Session,
+        patience: Duration,
+        mut events: Option<&Emitter>,
+        attempt: &'static str,
+    ) -> Result<bool> {
+        let id = self.id(session.target().database());
+        let began = Instant::now();
+        let deadline = began + patience;
         let mut pause = POLL_FIRST;
         let mut waited = false;
         loop {
@@ -116,13 +129,19 @@ impl Lock {
                 return Ok(waited);
             }
             waited = true;
-            if Instant::now() + pause > deadline {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
                 let holder = holder(session, id).await?;
                 return Err(BusyError::Locked { target: session.target().to_string(), holder }.into());
             }
+            if let Some(events) = events.take_if(|_| began.elapsed() >= UNEXPLAINED) {
+                let holder = holder(session, id).await?;
+                let most = format::duration(u64::try_from(patience.as_millis()).unwrap_or(u64::MAX));
+                events.info(format!("waiting for another run, for at most {most}: {holder}"));
+            }
             let cancel = session.cancellation().clone();
             tokio::select! {
-                () = tokio::time::sleep(pause) => {}
+                () = tokio::time::sleep(pause.min(left)) => {}
                 () = cancel.cancelled() => return Err(Error::Interrupted),
             }
             pause = (pause * 2).min(POLL_MOST);

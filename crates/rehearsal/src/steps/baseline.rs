@@ -59,7 +59,7 @@ impl Baseline {
     async fn build(&self, cx: &Context, session: &mut Session) -> Result<u64> {
         let workspace = &cx.workspace;
         let table = &workspace.config.history_table;
-        Applier::lock(session, &workspace.config.limits).await?;
+        Applier::lock(session, &workspace.config.limits, &cx.events).await?;
         let fixtures = fixtures(&workspace.config.fixtures)?;
         let mut loaded = 0;
         let versions: Vec<i64> = workspace

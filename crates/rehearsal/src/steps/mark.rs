@@ -47,7 +47,7 @@ impl Mark {
         let workspace = Arc::clone(&cx.workspace);
         let table = &workspace.config.history_table;
         cx.refuse_pooler(session).await?;
-        Applier::lock(session, &workspace.config.limits).await?;
+        Applier::lock(session, &workspace.config.limits, &cx.events).await?;
         let history = History::read(session, table).await?;
         let Some(file) = plan::mark(&workspace.migrations, &history, self.version)? else {
             return Ok(StepReport::done(format!("nothing to do, version {} is applied", self.version)));

@@ -49,7 +49,7 @@ impl Migrate {
             return Ok(StepReport::done(format!("nothing to do, at version {}", at(&history))));
         }
         cx.refuse_pooler(session).await?;
-        Applier::lock(session, &workspace.config.limits).await?;
+        Applier::lock(session, &workspace.config.limits, &cx.events).await?;
         let history = History::read(session, table).await?;
         let plan = plan::up(&workspace.migrations, &history, self.to)?;
         for note in plan.notes() {

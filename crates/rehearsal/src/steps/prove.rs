@@ -136,7 +136,7 @@ impl Prove {
     async fn apply(&self, cx: &Context, session: &mut Session, to: i64) -> Result<()> {
         let workspace = Arc::clone(&cx.workspace);
         let (limits, history_table) = (&workspace.config.limits, workspace.config.history_table.as_str());
-        Applier::lock(session, limits).await?;
+        Applier::lock(session, limits, &cx.events).await?;
         let plan = plan::up(&workspace.migrations, &History::read(session, history_table).await?, Some(to))?;
         let events = &crate::event::Emitter::default();
         let mut applier =

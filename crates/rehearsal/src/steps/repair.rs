@@ -49,7 +49,7 @@ impl Repair {
         let table = &workspace.config.history_table;
         let version = self.version;
         cx.refuse_pooler(session).await?;
-        Applier::lock(session, &workspace.config.limits).await?;
+        Applier::lock(session, &workspace.config.limits, &cx.events).await?;
         let history = History::read(session, table).await?;
         let Some(Checksums { recorded, file }) = repair::checksums(&workspace.migrations, &history, version)? else {
             return Ok(StepReport::done(format!("nothing to do, version {version} is recorded as its file is")));

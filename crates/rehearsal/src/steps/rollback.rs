@@ -47,7 +47,7 @@ impl Rollback {
         let workspace = Arc::clone(&cx.workspace);
         let table = &workspace.config.history_table;
         cx.refuse_pooler(session).await?;
-        Applier::lock(session, &workspace.config.limits).await?;
+        Applier::lock(session, &workspace.config.limits, &cx.events).await?;
         let history = History::read(session, table).await?;
         let plan = plan::down(&workspace.migrations, &history, self.back.clone())?;
         for note in plan.notes() {

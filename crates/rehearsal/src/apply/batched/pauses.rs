@@ -117,7 +117,7 @@ impl<'a> Pauses<'a> {
             }
         }
         if gave_way {
-            Lock::Sqlx.acquire(session, self.limits.lock_budget).await?;
+            Lock::Sqlx.acquire(session, self.limits.lock_budget, Some(events)).await?;
         }
         if told.is_some() {
             events.info(format!("{}: going on after {}", self.place(), duration(milliseconds(began))));

@@ -6,8 +6,8 @@ use super::format::{bytes, count, plural, shortened};
 use crate::backup::repository::listing::{Listed, ListedState};
 use crate::backup::repository::retention::Decision;
 
-/// How much of a note is shown.
-const NOTE_CHARACTERS: usize = 160;
+/// How much of a note is shown: all that our own sentences say. Names in a manifest may be longer.
+const NOTE_CHARACTERS: usize = 400;
 
 /// The backups of a target, and what is none.
 ///

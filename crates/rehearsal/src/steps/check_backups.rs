@@ -150,7 +150,10 @@ impl CheckBackups {
             check::check(repository, &entry.id, manifest, share, identities.as_ref(), &cx.events, &cx.cancel).await?;
         let mut what = format!("{} in {} read", bytes(looked.bytes), plural(looked.files as u64, "file"));
         if let Some(share) = share {
-            what = format!("{what} (share {share})");
+            what = match looked.files {
+                0 => format!("nothing of it falls into share {share}, nothing was read"),
+                _ => format!("{what} (share {share})"),
+            };
         }
         if looked.sealed > 0 {
             what = format!("{what}, not decrypted: there is no identity");

@@ -205,48 +205,30 @@ fn every_error_of_the_shell_has_an_entry() {
     assert!(calls > 10, "{calls} calls");
 }
 
-/// The fields of what is read from rehearsal.toml: structs that are deserialised, in the files that the
-/// configuration uses.
+/// What is read from rehearsal.toml refuses keys that it does not know, and nothing else of the library does.
+const READ_STRICTLY: &str = "deny_unknown_fields";
+
 #[test]
 fn every_key_of_the_configuration_is_listed() {
     let page = page(CONFIGURATION);
-    let files = [
-        "config.rs",
-        "release.rs",
-        "tolerance.rs",
-        "analysis/lint_rules.rs",
-        "anonymise/config.rs",
-        "apply/limits.rs",
-        "backup/repository/retention.rs",
-        "hooks/hook.rs",
-        "postgres/identity.rs",
-        "postgres/journal.rs",
-        "questions/question.rs",
-        "smoke/app.rs",
-        "smoke/request.rs",
-    ];
     let field = pattern(r"^    pub (\w+): ");
-    let mut missing = Vec::new();
-    let mut keys = 0;
-    for file in files {
-        let code = code(&library().join(file));
-        for part in code
-            .split("#[derive(")
-            .skip(1)
-            .filter(|part| part.split(')').next().is_some_and(|d| d.contains("Deserialize")))
-        {
-            let body = part.split("\n}").next().unwrap_or_default();
-            let mut skipped = false;
-            for line in body.lines() {
-                if line.contains("#[serde(skip)]") {
-                    skipped = true;
-                }
+    let (mut keys, mut missing) = (0, Vec::new());
+    for file in rust_files(&library()) {
+        let code = code(&file);
+        for part in code.split("#[derive(").skip(1) {
+            let Some((_, body)) = part.split_once("struct ").filter(|(head, _)| head.contains(READ_STRICTLY)) else {
+                continue;
+            };
+            let mut is_skipped = false;
+            for line in body.lines().take_while(|line| *line != "}") {
+                is_skipped |= line.contains("#[serde(skip)]");
                 let Some(found) = field.captures(line) else { continue };
-                if !std::mem::take(&mut skipped) {
-                    keys += 1;
-                    if !page.contains(&format!("`{}`", &found[1])) {
-                        missing.push(format!("{file}: {}", &found[1]));
-                    }
+                if std::mem::take(&mut is_skipped) {
+                    continue;
+                }
+                keys += 1;
+                if !page.contains(&format!("`{}`", &found[1])) {
+                    missing.push(format!("{}: {}", file.display(), &found[1]));
                 }
             }
         }

@@ -14,6 +14,7 @@ mod contract;
 mod encrypted;
 mod export;
 mod faults;
+mod guide;
 mod history;
 mod hooks;
 mod identity;

@@ -10,6 +10,7 @@ pub mod database;
 pub mod docker;
 pub mod forward;
 pub mod gate;
+pub mod guide;
 pub mod leftovers;
 pub mod listening;
 pub mod pooler;

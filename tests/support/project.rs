@@ -183,21 +183,43 @@ impl Project {
     /// The command with these words, ready to be started.
     fn command(&self, words: &str) -> Command {
         let mut command = Command::new(&self.program);
-        command.args(words.split_whitespace()).current_dir(self.folder.path()).env_clear();
+        self.surround(&mut command).args(words.split_whitespace());
+        command
+    }
+
+    /// Gives a command the project's folder and environment, and nothing else of this process's.
+    fn surround<'a>(&self, command: &'a mut Command) -> &'a mut Command {
+        command.current_dir(self.folder.path()).env_clear();
         for name in PASSED_ON {
             if let Some(value) = std::env::var_os(name) {
                 command.env(name, value);
             }
         }
         command.env("TMPDIR", self.path("tmp")).env("REHEARSAL_PROVIDER", server().provider());
-        command.envs(self.variables.iter().map(|(name, value)| (name, value)));
-        command
+        command.envs(self.variables.iter().map(|(name, value)| (name, value)))
     }
 
     /// Starts the command.
     #[must_use]
     pub fn start(&self, words: &str) -> Running {
         Running::start(self.command(words), words, self.folder.path().to_owned())
+    }
+
+    /// Runs a line of a shell as somebody does who follows the guide: `cargo xtask` in it is this project's program,
+    /// and all that is printed is in its stdout, in the order of a terminal.
+    ///
+    /// # Panics
+    /// When the line cannot be run, does not end in time, or leaves something behind.
+    pub async fn run_line(&self, line: &str) -> Ended {
+        let program = self.program.display();
+        // No file that stands in for cargo: while one test writes it, another one's child may hold it open.
+        let cargo = format!("cargo() {{ [ \"$1\" = xtask ] || return 2; shift; '{program}' \"$@\"; }}");
+        let mut command = Command::new("sh");
+        command.args(["-c", &format!("exec 2>&1\n{cargo}\n{line}")]);
+        self.surround(&mut command);
+        let ended = Running::start(command, line, self.folder.path().to_owned()).end().await;
+        self.must_be_clean_after(&ended).await;
+        ended
     }
 
     /// Starts the command with another database as its target `dev`.

@@ -336,7 +336,9 @@ impl ConfigError {
     pub fn hint(&self) -> String {
         match self {
             Self::Unreadable { .. } => "name another file with --config, or restore this one".into(),
-            Self::Malformed { .. } => "mend that line; the README lists what may stand in the file".into(),
+            Self::Malformed { .. } => {
+                "mend that line; docs/src/reference/configuration.md lists what may stand in the file".into()
+            }
             Self::UnknownRelease { .. } => "add a [[releases]] table with name, after and to".into(),
             Self::SeveralPending { oldest, .. } => {
                 format!("name one: --release {oldest} --expand first, then its code, then --release {oldest}")

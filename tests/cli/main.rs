@@ -14,6 +14,7 @@ mod contract;
 mod encrypted;
 mod export;
 mod faults;
+mod github;
 mod history;
 mod hooks;
 mod identity;
@@ -63,6 +64,7 @@ mod verify;
 mod watch;
 mod ways;
 mod whose;
+mod workflows;
 mod zstd;
 
 use rehearsal_tests::{Database, Project};

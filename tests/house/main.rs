@@ -1,5 +1,7 @@
 //! Who may use whom, and that nothing in a folder is forgotten. docs/ARCHITECTURE.md says why.
 
+mod workflows;
+
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
@@ -347,6 +349,7 @@ fn every_file_is_declared_in_its_folder() {
         ("tests/support/lib.rs", "tests/support"),
         ("tests/app/main.rs", "tests/app"),
         ("tests/cli/main.rs", "tests/cli"),
+        ("tests/house/main.rs", "tests/house"),
     ] {
         lists.push((root().join(list), root().join(folder)));
     }

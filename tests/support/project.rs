@@ -1,6 +1,7 @@
 //! A workspace of one test: its own migrations, checks and `rehearsal.toml`, in a folder that goes
 //! away with it.
 
+use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -182,8 +183,15 @@ impl Project {
 
     /// The command with these words, ready to be started.
     fn command(&self, words: &str) -> Command {
-        let mut command = Command::new(&self.program);
-        command.args(words.split_whitespace()).current_dir(self.folder.path()).env_clear();
+        let mut command = self.program(&self.program);
+        command.args(words.split_whitespace());
+        command
+    }
+
+    /// A program that sees what the command would see.
+    fn program(&self, program: &Path) -> Command {
+        let mut command = Command::new(program);
+        command.current_dir(self.folder.path()).env_clear();
         for name in PASSED_ON {
             if let Some(value) = std::env::var_os(name) {
                 command.env(name, value);
@@ -198,6 +206,24 @@ impl Project {
     #[must_use]
     pub fn start(&self, words: &str) -> Running {
         Running::start(self.command(words), words, self.folder.path().to_owned())
+    }
+
+    /// Starts a line of a workflow with these variables, as GitHub's runner does. `cargo xtask` is the command;
+    /// any other use of cargo fails.
+    ///
+    /// # Panics
+    /// When the program that stands in for cargo cannot be written.
+    #[must_use]
+    pub fn start_line(&self, line: &str, variables: &BTreeMap<String, String>) -> Running {
+        let cargo = format!("#!/bin/sh\ntest \"$1\" = xtask && shift && exec {} \"$@\"\n", self.program.display());
+        self.change("bin/cargo", &cargo);
+        let may_be_run = std::fs::Permissions::from_mode(0o755);
+        std::fs::set_permissions(self.path("bin/cargo"), may_be_run).expect("the mode can be set");
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let path = std::env::join_paths(std::iter::once(self.path("bin")).chain(std::env::split_paths(&path)));
+        let mut command = self.program(Path::new("bash"));
+        command.args(["-e", "-c", line]).env("PATH", path.expect("a path without colons")).envs(variables);
+        Running::start(command, line, self.folder.path().to_owned())
     }
 
     /// Starts the command with another database as its target `dev`.

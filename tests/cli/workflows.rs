@@ -1,7 +1,7 @@
 //! The lines of each workflow, run in their order as GitHub's runner runs them, against databases of this machine.
 
 use rehearsal_tests::workflow::{Given, Ran, Workflow, names};
-use rehearsal_tests::{Database, Project, server};
+use rehearsal_tests::{Database, server};
 
 use crate::releases::at;
 use crate::smoke::script;

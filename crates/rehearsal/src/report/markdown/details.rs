@@ -45,7 +45,7 @@ fn title(step: &StepRecord) -> String {
     let counts: Vec<String> =
         parts.into_iter().filter(|(number, _)| *number > 0).map(|(number, what)| plural(number, what)).collect();
     let counts = if counts.is_empty() { String::new() } else { format!(": {}", counts.join(", ")) };
-    format!("<b>{}</b>{counts}", cell(&step.name))
+    format!("{}{counts}", cell(&step.name))
 }
 
 /// Opens a table: its head belongs together.
@@ -238,5 +238,5 @@ pub(super) fn environment(record: &Record) -> Folded {
         lines.push(format!("- sandbox: {provider}, PostgreSQL {}, started in {started}", sandbox.server));
         lines.extend(sandbox.reasons.iter().map(|reason| format!("  - not {}", cell(reason))));
     }
-    Folded { title: "<b>Environment</b>".into(), open: false, lines }
+    Folded { title: "Environment".into(), open: false, lines }
 }

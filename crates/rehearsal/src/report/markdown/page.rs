@@ -234,7 +234,7 @@ mod tests {
             assert!(text.len() <= most && text.len() > most - 1_000, "{} of {most} bytes", text.len());
             assert!(text.contains("did not fit here.** All of it is in the record `20260101-rehearse-a`"), "{text}");
             assert_eq!(text.matches("<details").count(), text.matches("</details>").count());
-            assert!(text.contains("<b>Environment</b>"));
+            assert!(text.contains("<summary>Environment</summary>"));
         }
         let whole = render(&record, None, usize::MAX);
         assert!(!whole.contains("did not fit") && whole.contains("4999"), "{} bytes", whole.len());

@@ -14,6 +14,7 @@ mod contract;
 mod encrypted;
 mod export;
 mod faults;
+mod github;
 mod guide;
 mod history;
 mod hooks;
@@ -64,6 +65,7 @@ mod verify;
 mod watch;
 mod ways;
 mod whose;
+mod workflows;
 mod zstd;
 
 use rehearsal_tests::{Database, Project};

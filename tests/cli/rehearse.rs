@@ -29,7 +29,7 @@ async fn the_newest_release_goes_there_and_back() {
     assert_eq!(record["exit_code"], 0);
     assert_eq!(record["run"]["release"], "R2");
     assert_eq!(record["sandbox"]["provider"], server().provider());
-    assert!(ended.summary().starts_with("# rehearse of a fresh sandbox: done\n"), "{}", ended.summary());
+    assert!(ended.summary().starts_with("# ✓ rehearse of R2: done\n"), "{}", ended.summary());
     assert!(!project.path("backups").exists(), "what was only for the rehearsal is gone with it");
     insta::with_settings!({filters => words::filters()}, { assert_snapshot!(ended.stdout) });
 }

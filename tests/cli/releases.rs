@@ -51,7 +51,7 @@ async fn r5_goes_there_and_back() {
 }
 
 /// A project whose target is at that version, with the fixtures of the versions up to it.
-async fn at(version: i64) -> (Database, Project) {
+pub async fn at(version: i64) -> (Database, Project) {
     let database = Database::create().await;
     let project = all_releases().on(&database);
     let mut stops: Vec<i64> = fixtures(&project).into_iter().map(|(of, _)| of).filter(|of| *of <= version).collect();

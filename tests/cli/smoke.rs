@@ -65,7 +65,7 @@ fn with_services() -> Project {
 }
 
 /// A program that is this one, told to serve.
-fn script(project: &Project, name: &str, settings: &str) {
+pub fn script(project: &Project, name: &str, settings: &str) {
     let this = std::env::current_exe().expect("this program has a path");
     let words = format!("{} smoke::serves --exact --ignored --nocapture", this.display());
     project.change(name, &format!("#!/bin/sh\n{settings} exec {words}\n"));

@@ -231,7 +231,7 @@ async fn what_is_found_is_shown_harmlessly() {
     ended.must_exit(3);
     assert!(!ended.text().contains('\u{1b}'), "an escape sequence is passed on");
     assert!(ended.text().lines().all(|line| line.len() < 400), "a line is too long");
-    assert!(ended.summary().contains("red \\| &lt;b&gt;bold"), "{}", ended.summary());
+    assert!(ended.summary().contains("red &#124; &lt;b&gt;bold"), "{}", ended.summary());
     assert!(!ended.summary().contains("\n# head"), "{}", ended.summary());
 }
 

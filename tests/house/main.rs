@@ -1,6 +1,7 @@
 //! Who may use whom, and that nothing in a folder is forgotten. docs/ARCHITECTURE.md says why.
 
 mod guide;
+mod workflows;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};

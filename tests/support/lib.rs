@@ -21,6 +21,7 @@ pub mod standby;
 pub mod state;
 pub mod wait;
 pub mod words;
+pub mod workflow;
 
 pub use command::{Ended, Running};
 pub use database::Database;

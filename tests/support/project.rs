@@ -1,6 +1,7 @@
 //! A workspace of one test: its own migrations, checks and `rehearsal.toml`, in a folder that goes
 //! away with it.
 
+use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -205,21 +206,36 @@ impl Project {
         Running::start(self.command(words), words, self.folder.path().to_owned())
     }
 
-    /// Runs a line of a shell as somebody does who follows the guide: `cargo xtask` in it is this project's program,
-    /// and all that is printed is in its stdout, in the order of a terminal.
+    /// Runs a line of a shell as somebody does who follows the guide: all that is printed is in its stdout, in the
+    /// order of a terminal.
     ///
     /// # Panics
     /// When the line cannot be run, does not end in time, or leaves something behind.
     pub async fn run_line(&self, line: &str) -> Ended {
-        let program = self.program.display();
-        // No file that stands in for cargo: while one test writes it, another one's child may hold it open.
-        let cargo = format!("cargo() {{ [ \"$1\" = xtask ] || return 2; shift; '{program}' \"$@\"; }}");
         let mut command = Command::new("sh");
-        command.args(["-c", &format!("exec 2>&1\n{cargo}\n{line}")]);
+        command.args(["-c", &format!("exec 2>&1\n{}\n{line}", self.cargo())]);
         self.surround(&mut command);
         let ended = Running::start(command, line, self.folder.path().to_owned()).end().await;
         self.must_be_clean_after(&ended).await;
         ended
+    }
+
+    /// Starts a line of a workflow with these variables, as GitHub's runner does.
+    ///
+    /// # Panics
+    /// When there is no bash.
+    #[must_use]
+    pub fn start_line(&self, line: &str, variables: &BTreeMap<String, String>) -> Running {
+        let mut command = Command::new("bash");
+        command.args(["-e", "-c", &format!("{}\n{line}", self.cargo())]);
+        self.surround(&mut command).envs(variables);
+        Running::start(command, line, self.folder.path().to_owned())
+    }
+
+    /// What makes `cargo xtask` this project's program in a shell, and fails any other use of cargo. It is no file:
+    /// while one test writes it, another one's child may hold it open.
+    fn cargo(&self) -> String {
+        format!("cargo() {{ [ \"$1\" = xtask ] || return 2; shift; '{}' \"$@\"; }}", self.program.display())
     }
 
     /// Starts the command with another database as its target `dev`.

@@ -391,6 +391,10 @@ pub enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// Check the format, and let clippy look at all of the code
+    Lint,
+    /// Install what the test suite needs and this machine lacks (Debian and Ubuntu), and the checkers of workflows
+    Setup,
     /// Run the test suite, over every provider that this machine has
     Test {
         /// Only this provider: local or docker

@@ -6,6 +6,8 @@ use std::process::ExitCode;
 
 use rehearsal::Kind;
 
+use crate::github;
+
 /// A failure of the shell itself, with what to do about it.
 #[derive(Debug)]
 pub struct ShellError {
@@ -55,19 +57,22 @@ pub fn of(outcome: anyhow::Result<()>) -> ExitCode {
     if let Some(Told(code)) = error.downcast_ref() {
         return ExitCode::from(*code);
     }
-    let (code, message, hint) = if let Some(error) = error.downcast_ref::<rehearsal::Error>() {
+    let (code, message, hint, place) = if let Some(error) = error.downcast_ref::<rehearsal::Error>() {
         // Its words are complete: its sources would say the same again.
-        (error.kind().exit_code(), error.to_string(), error.hint())
+        (error.kind().exit_code(), error.to_string(), error.hint(), error.place())
     } else if let Some(error) = error.downcast_ref::<ShellError>() {
-        (error.kind.exit_code(), error.message.clone(), Some(error.hint.clone()))
+        (error.kind.exit_code(), error.message.clone(), Some(error.hint.clone()), None)
     } else {
-        (Kind::Failed.exit_code(), format!("{error:#}"), None)
+        (Kind::Failed.exit_code(), format!("{error:#}"), None, None)
     };
     let mut stderr = std::io::stderr().lock();
     // Nothing is left to do when not even stderr takes it.
     let _ = writeln!(stderr, "error: {message}");
-    if let Some(hint) = hint {
+    if let Some(hint) = &hint {
         let _ = writeln!(stderr, " what to do: {hint}");
+    }
+    if github::is_there() {
+        let _ = writeln!(stderr, "{}", github::error(&message, hint.as_deref(), place.as_ref()));
     }
     ExitCode::from(code)
 }

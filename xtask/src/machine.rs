@@ -4,10 +4,13 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use rehearsal::anonymise::key;
+use rehearsal::backup::repository::Location;
 use rehearsal::backup::repository::options::StoreOptions;
 use rehearsal::config::{Config, FILE_NAME};
 use rehearsal::context::Environment;
 use rehearsal::postgres::libpq::Libpq;
+
+use crate::exit;
 
 /// What a program that is started may see of our environment: where programs and its home are, how it
 /// speaks and logs. No URL and no password of anything real.
@@ -71,6 +74,18 @@ pub fn libpq() -> Libpq {
         home: std::env::home_dir(),
         user: user.or_else(|| Some("postgres".into())),
     }
+}
+
+/// Names the place of backups, instead of `[backup] to`: a workflow has it from its own variables.
+const BACKUP_TO: &str = "REHEARSAL_BACKUP_TO";
+
+/// Where backups are kept, if the environment says so.
+pub fn backup_place() -> anyhow::Result<Option<Location>> {
+    let Some(place) = std::env::var(BACKUP_TO).ok().filter(|place| !place.trim().is_empty()) else { return Ok(None) };
+    let place = place.trim().parse();
+    place.map(Some).map_err(|complaint: String| {
+        exit::usage(format!("{BACKUP_TO}: {complaint}"), "give it as `to` stands under [backup] of rehearsal.toml")
+    })
 }
 
 /// Names the file with the keys to read encrypted backups with.

@@ -5,6 +5,7 @@ mod backup_source;
 mod cli;
 mod commands;
 mod exit;
+mod github;
 mod goal;
 mod machine;
 mod out;

@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cli::{Color, Common, SandboxArgs};
 use crate::exit::{self, Told};
+use crate::github;
 use crate::machine;
 use crate::out::{self, Pipe};
 
@@ -51,9 +52,15 @@ impl Shell {
         })?;
         let mut config =
             Config::load(std::path::Path::new("."), common.config.as_deref()).map_err(rehearsal::Error::from)?;
+        if let Some(place) = machine::backup_place()? {
+            config.backup.to = place;
+        }
         // Of the target that is meant; a rehearsal of a target has its limits and its history.
         let meant = common.target.as_deref().unwrap_or(&config.default_target);
         (config.limits, config.history) = (config.limits_of(meant), config.tolerance(meant));
+        if github::is_there() {
+            github::mask(&config)?;
+        }
         let environment = machine::environment(&config);
         let cancel = CancellationToken::new();
         cancel_on_signal(cancel.clone());
@@ -148,6 +155,7 @@ impl Shell {
             keep,
             rows: NO_ROWS,
             watch_locks: false,
+            lint: false,
             alone: false,
         }
     }
@@ -179,6 +187,9 @@ impl Shell {
         }
         if !self.common.quiet && record.is_file() {
             writeln!(out::stderr(), "record: {}", record.display())?;
+        }
+        if github::is_there() && record.is_file() {
+            github::output("record", &record.display().to_string())?;
         }
         outcome.map_err(|error| Told(error.kind().exit_code()).into())
     }
@@ -238,12 +249,15 @@ fn reporters(common: &Common, records: PathBuf) -> Vec<Box<dyn Reporter>> {
     let progress = std::io::stderr().is_terminal() && !common.no_progress && verbosity > Verbosity::Quiet;
     let style = Style { verbosity, color, progress };
     // The evidence first: what is shown may fail without it.
-    let mut reporters: Vec<Box<dyn Reporter>> = vec![Box::new(RecordFile::new(records))];
+    let mut reporters: Vec<Box<dyn Reporter>> = vec![Box::new(RecordFile::new(records.clone()))];
     if common.json {
         reporters.push(Box::new(Json(out::stdout())));
         reporters.push(Box::new(Terminal::new(out::stderr(), style)));
     } else {
         reporters.push(Box::new(Terminal::new(out::stdout(), style)));
+    }
+    if github::is_there() {
+        reporters.extend(github::reporters(records));
     }
     reporters
 }

@@ -103,6 +103,8 @@ pub struct Settings {
     pub rows: u64,
     /// Whether the locks of migrations are watched from a second connection.
     pub watch_locks: bool,
+    /// Whether a linter looks at the files that are going to run.
+    pub lint: bool,
     /// Nobody else writes to the database meanwhile, so what the tables hold can be compared.
     pub alone: bool,
 }

@@ -9,6 +9,7 @@ use crate::backup::{BackupError, RestoreError};
 use crate::check::CheckError;
 use crate::config::ConfigError;
 use crate::contract::ContractError;
+use crate::event::FilePlace;
 use crate::hooks::HookError;
 use crate::plan::Refusal;
 use crate::postgres::journal::JournalError;
@@ -194,6 +195,22 @@ impl Error {
             Self::Anonymise(error) => error.excerpt(),
             _ => None,
         }
+    }
+
+    /// The line of the user's file that it is about, where there is one.
+    #[must_use]
+    pub fn place(&self) -> Option<FilePlace> {
+        let (path, line) = match self {
+            Self::Statement(error) => (&error.path, error.line),
+            Self::Source(SourceError::Unsupported { path, line, .. })
+            | Self::Refused(Refusal::Source(SourceError::Unsupported { path, line, .. }))
+            | Self::Check(CheckError::Malformed { path, line, .. })
+            | Self::Traffic(TrafficError::Malformed { path, line, .. }) => (path, *line),
+            // The file as a whole is meant.
+            Self::Refused(Refusal::Edited { path, .. } | Refusal::DoneStatementChanged { path, .. }) => (path, 1),
+            _ => return None,
+        };
+        Some(FilePlace { path: path.clone(), line })
     }
 
     /// What to do next, as one line.

@@ -1,6 +1,7 @@
 //! All that a run says while it runs. The record and every report are made from these.
 
 use std::io;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use chrono::{DateTime, Utc};
@@ -91,6 +92,8 @@ pub enum EventKind {
         /// How long all of it took.
         duration_ms: u64,
     },
+    /// The linter does not like something in a file that is going to run.
+    Finding(LintFinding),
     /// A check was run.
     Check(CheckDone),
     /// A smoke test was sent.
@@ -318,6 +321,33 @@ pub struct NoticeHeard {
     pub notice: Notice,
 }
 
+/// See [`EventKind::Finding`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LintFinding {
+    /// The file's version.
+    pub version: i64,
+    /// There or back.
+    pub direction: Direction,
+    /// The linter's name for the rule.
+    pub rule: String,
+    /// What is wrong.
+    pub message: String,
+    /// What to do instead.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub help: Option<String>,
+    /// Where it stands.
+    pub place: FilePlace,
+}
+
+/// A line of one of the user's files.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FilePlace {
+    /// The file, as seen from the workspace's root.
+    pub path: PathBuf,
+    /// The line, from 1.
+    pub line: usize,
+}
+
 /// See [`EventKind::Check`].
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct CheckDone {
@@ -535,6 +565,9 @@ pub struct ErrorText {
     pub excerpt: Option<String>,
     /// What to do.
     pub hint: Option<String>,
+    /// Where it is to be mended, where that is one place.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub place: Option<FilePlace>,
 }
 
 /// Takes events and does something with them.

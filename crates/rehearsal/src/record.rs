@@ -8,14 +8,17 @@ use serde::{Deserialize, Serialize};
 
 use crate::context::{Observation, Seen};
 use crate::event::{
-    BackupDone, CheckDone, ErrorText, Event, EventKind, HookDone, Level, LocksHeld, NoticeHeard, Outcome, RunStarted,
-    SmokeDone, StatementDone, TrafficDone,
+    BackupDone, CheckDone, ErrorText, Event, EventKind, HookDone, Level, LintFinding, LocksHeld, NoticeHeard, Outcome,
+    RunStarted, SmokeDone, StatementDone, TrafficDone,
 };
 use crate::postgres::version::Version;
 use crate::questions::answers::Answer;
 
 /// Version of the record's format; it goes up when a field changes its meaning or goes away.
 pub const FORMAT: u32 = 1;
+
+/// The command whose records are rehearsals.
+pub const REHEARSE: &str = "rehearse";
 
 /// See the module.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -89,6 +92,9 @@ pub struct StepRecord {
     /// What its statements said.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notices: Vec<NoticeHeard>,
+    /// What the linter does not like in the files that are going to run.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub findings: Vec<LintFinding>,
     /// The checks that it ran.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub checks: Vec<CheckDone>,
@@ -149,6 +155,30 @@ impl Record {
             }
         }
         earliest
+    }
+
+    /// The rehearsal before this one of the same release on the same kind of data, from the records below `folder`;
+    /// only a rehearsal has one. Files that cannot be read are passed over: they may be of a newer version.
+    #[must_use]
+    pub fn rehearsal_before(&self, folder: &Path) -> Option<Self> {
+        if self.run.command != REHEARSE {
+            return None;
+        }
+        let name = |path: &PathBuf| path.file_stem().and_then(|name| name.to_str()).map(str::to_owned);
+        // Names open with the time of the run.
+        let is_earlier = |path: &PathBuf| {
+            let rehearsal = format!("-{REHEARSE}-");
+            path.extension().is_some_and(|extension| extension == "json")
+                && name(path).is_some_and(|name| name.contains(&rehearsal) && name < self.run.run_id)
+        };
+        let entries = std::fs::read_dir(folder).ok()?;
+        let mut paths: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).filter(is_earlier).collect();
+        paths.sort();
+        let records =
+            paths.iter().rev().filter_map(|path| serde_json::from_slice::<Self>(&std::fs::read(path).ok()?).ok());
+        let is_alike =
+            |earlier: &Self| earlier.run.release == self.run.release && earlier.run.target == self.run.target;
+        records.filter(|earlier| earlier.run.command == REHEARSE && earlier.outcome.is_some()).find(is_alike)
     }
 
     fn is_of(&self, target: &str, address: &str) -> bool {
@@ -237,6 +267,7 @@ impl Record {
                 summary: String::new(),
                 statements: Vec::new(),
                 notices: Vec::new(),
+                findings: Vec::new(),
                 checks: Vec::new(),
                 smoke: Vec::new(),
                 hook: None,
@@ -273,6 +304,7 @@ impl StepRecord {
         match kind {
             EventKind::Statement(statement) => self.statements.push(statement.clone()),
             EventKind::Notice(notice) => self.notices.push(notice.clone()),
+            EventKind::Finding(finding) => self.findings.push(finding.clone()),
             EventKind::Check(check) => self.checks.push(check.clone()),
             EventKind::Smoke(smoke) => self.smoke.push(smoke.clone()),
             EventKind::Hook(hook) => self.hook = Some(hook.clone()),

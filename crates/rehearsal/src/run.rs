@@ -89,6 +89,7 @@ pub async fn run(command: &Command, cx: &mut Context) -> Result<()> {
             message: error.to_string(),
             excerpt: error.excerpt().map(str::to_owned),
             hint: error.hint(),
+            place: error.place(),
         }),
         next: kept.or_else(|| if error.is_none() { command.next.clone() } else { command.retry.clone() }),
     }));

@@ -3,6 +3,7 @@
 mod anonymise;
 mod bench;
 mod db_backup;
+mod lint;
 mod mark_applied;
 mod migrate;
 mod plan;
@@ -11,6 +12,7 @@ mod repair;
 mod report;
 mod restore;
 mod rollback;
+mod setup;
 mod smoke;
 mod sqlx;
 mod status;
@@ -69,6 +71,8 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Report { record, format, output } => report::run(&shell, record, format, output),
         Command::Status => status::run(&shell).await,
         Command::Plan { goal, shown } => plan::run(&shell, &goal, &shown).await,
+        Command::Lint => lint::run(),
+        Command::Setup => setup::run(&shell),
         Command::Test { provider, arguments } => test::run(provider, &arguments).await,
         Command::Sqlx { arguments } => on_this_thread(sqlx::run(&shell, arguments)),
         Command::Bench { rows, only } => on_this_thread(bench::run(shell, rows, only.as_deref())),

@@ -34,7 +34,7 @@ pub async fn run(
         (false, false) => Keep::Never,
     };
     // Nobody else knows of the sandbox.
-    let settings = Settings { keep, rows, alone: true, watch_locks: true, ..shell.settings(Some(sandbox)) };
+    let settings = Settings { keep, rows, alone: true, watch_locks: true, lint: true, ..shell.settings(Some(sandbox)) };
     let newest = workspace.migrations.latest().unwrap_or(0);
     let queries = shell.config.contract.clone();
     let rehearsal = |services: &Services, after: i64, versions: &[i64]| Rehearsal {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use rehearsal::record::Record;
 use rehearsal::report::html::page;
-use rehearsal::report::markdown;
+use rehearsal::report::markdown::page as markdown;
 
 use crate::cli::ReportFormat;
 use crate::exit;
@@ -20,7 +20,10 @@ pub fn run(shell: &Shell, record: Option<String>, format: ReportFormat, output: 
     let record = read(&path)?;
     let text = match format {
         ReportFormat::Html => page::render(&record)?,
-        ReportFormat::Markdown => markdown::render(&record),
+        ReportFormat::Markdown => {
+            let earlier = record.rehearsal_before(folder);
+            markdown::render(&record, earlier.as_ref(), markdown::COMMENT)
+        }
         ReportFormat::Json => format!("{:#}\n", serde_json::to_value(&record)?),
     };
     match output {

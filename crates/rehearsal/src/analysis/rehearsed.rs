@@ -9,11 +9,8 @@ use serde::Serialize;
 use crate::event::{LockHeld, Outcome, StatementDone};
 use crate::plan::{Direction, PlannedFile};
 use crate::postgres::schema::hex;
-use crate::record::Record;
+use crate::record::{REHEARSE, Record};
 use crate::source::MigrationSet;
-
-/// The command whose records are rehearsals.
-const REHEARSE: &str = "rehearse";
 
 /// The steps that run files, up and down.
 const THERE: &str = "migrate";

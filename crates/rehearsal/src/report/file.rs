@@ -4,13 +4,10 @@ use std::io;
 use std::path::PathBuf;
 
 use super::html::page;
-use super::markdown;
+use super::markdown::page as markdown;
 use crate::event::{Event, EventKind, Reporter};
-use crate::record::Record;
+use crate::record::{REHEARSE, Record};
 use crate::store::{write_soon, write_whole};
-
-/// The command whose report is written without being asked for: people decide by it.
-const REHEARSE: &str = "rehearse";
 
 /// Writes `RUN_ID.json` and `RUN_ID.md` into a folder, and `RUN_ID.html` of a rehearsal.
 pub struct RecordFile {
@@ -33,7 +30,10 @@ impl RecordFile {
         // The record is the evidence of what was done; its summary can be made again from it.
         let write_record = if record.is_evidence() { write_whole } else { write_soon };
         write_record(&path("json"), json.as_bytes()).map_err(io::Error::other)?;
-        write_soon(&path("md"), markdown::render(record).as_bytes()).map_err(io::Error::other)?;
+        let earlier = record.rehearsal_before(&self.folder);
+        let summary = markdown::render(record, earlier.as_ref(), markdown::COMMENT);
+        write_soon(&path("md"), summary.as_bytes()).map_err(io::Error::other)?;
+        // People decide by the page of a rehearsal: it is there without being asked for.
         if record.run.command == REHEARSE {
             write_soon(&path("html"), page::render(record)?.as_bytes()).map_err(io::Error::other)?;
         }

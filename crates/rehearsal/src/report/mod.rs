@@ -3,6 +3,7 @@
 pub mod backups;
 pub mod file;
 pub mod format;
+pub mod github;
 pub mod html;
 pub mod json;
 pub mod markdown;

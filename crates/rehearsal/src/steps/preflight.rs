@@ -1,16 +1,22 @@
 //! Looks whether the target is fit for a release, and changes nothing: everything is read in
 //! read-only transactions.
 
+use std::collections::HashMap;
+
 use async_trait::async_trait;
 
 use super::step::{Step, StepReport};
+use crate::analysis::outlook::{self, Known};
+use crate::analysis::rehearsed::Rehearsals;
 use crate::context::Context;
 use crate::error::Result;
-use crate::plan::{self, Refusal};
+use crate::event::{EventKind, FilePlace, LintFinding};
+use crate::plan::{self, Plan, Refusal};
 use crate::postgres::history::History;
 use crate::postgres::identifier::quote;
 use crate::postgres::journal::JournalConfig;
 use crate::postgres::query::Stopped;
+use crate::postgres::version::Version;
 use crate::postgres::{activity, catalog, journal};
 use crate::report::format::{bytes, plural};
 use crate::statement::Mode;
@@ -94,6 +100,7 @@ impl Step for Preflight {
         for transaction in long.map_err(Stopped::doing("look for long transactions"))? {
             worth_a_look.push(format!("a long transaction holds things up: {transaction}"));
         }
+        let server = session.version();
         session.close().await;
         if !not_ready.is_empty() {
             let remedy = format!(
@@ -105,6 +112,9 @@ impl Step for Preflight {
         }
         for note in plan.notes() {
             cx.events.info(note.clone());
+        }
+        if cx.settings.lint {
+            lint(cx, &plan, server);
         }
         for path in cx.workspace.migrations.ignored_files() {
             worth_a_look.push(format!("{} is no migration: sqlx passes over a name without VERSION_", path.display()));
@@ -121,6 +131,33 @@ impl Step for Preflight {
             cx.events.warn(text.clone());
         }
         Ok(StepReport::warned(format!("{summary}; {} to look at", worth_a_look.len())))
+    }
+}
+
+/// Tells what the linter does not like. Its rules are about text: what a table is like changes nothing.
+fn lint(cx: &Context, plan: &Plan, server: Version) {
+    let config = &cx.workspace.config;
+    let release_of = |version| config.release_of(version);
+    let known = Known {
+        migrations: &cx.workspace.migrations,
+        target: "",
+        server,
+        relations: &HashMap::new(),
+        rehearsals: &Rehearsals::default(),
+        lint: &config.lint,
+        keeps_code_working: &|version| release_of(version).is_none_or(|release| version <= release.expanded()),
+    };
+    for file in outlook::of(plan, &known).files {
+        for finding in file.statements.into_iter().flat_map(|statement| statement.findings) {
+            cx.events.emit(EventKind::Finding(LintFinding {
+                version: file.version,
+                direction: file.direction,
+                rule: finding.rule,
+                message: finding.message,
+                help: finding.help,
+                place: FilePlace { path: file.path.clone().into(), line: finding.line },
+            }));
+        }
     }
 }
 

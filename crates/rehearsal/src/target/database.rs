@@ -194,6 +194,11 @@ impl Target {
         self.place().password.as_ref().map(|Secret(password)| password.as_str())
     }
 
+    /// Its passwords, one for each place where it may be: for whoever has to keep them out of a log.
+    pub fn passwords(&self) -> impl Iterator<Item = &str> {
+        self.places.iter().filter_map(|place| place.password.as_ref()).map(|Secret(password)| password.as_str())
+    }
+
     /// The role that works on it.
     pub(crate) fn user(&self) -> &str {
         &self.user

@@ -49,6 +49,12 @@ async fn a_rehearsal_leaves_a_page_that_nothing_breaks_out_of() {
     for outside in ["http://", "https://", "@import", "url("] {
         assert!(!kept.contains(outside), "{outside}");
     }
+    // Of the Markdown, only what folds is markup.
+    let summary = ended.summary();
+    for inside in ["<script", "<img", "<i>", "<b>"] {
+        assert!(!summary.contains(inside), "{inside} in {summary}");
+    }
+    assert!(summary.contains("hostile &lt;i&gt;name&lt;/i&gt;"), "{summary}");
     // The whole record is in it, as it is beside it.
     let (_, json) = html.split_once("type=\"application/json\" id=\"record\">").expect("the record");
     let json: serde_json::Value = serde_json::from_str(json.split_once("</script>").expect("its end").0).expect("JSON");

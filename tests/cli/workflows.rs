@@ -130,7 +130,7 @@ async fn a_rollback_without_a_version_is_refused() {
     ]);
     let ran = Workflow::read("release.yml").run("rollback", &project, &given, &[]).await;
     assert_eq!(ran.len(), 1, "what follows is not run");
-    ran[0].ended.must_exit(2);
+    ran[0].ended.must_exit(2).must_say("invalid value '' for '--to <VERSION>'");
     assert_eq!(version(&staging).await, BEFORE);
 }
 

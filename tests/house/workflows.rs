@@ -81,6 +81,31 @@ fn they_follow_the_schema() {
     assert!(!schema(&program, &[bad]).status.success(), "the schema is not looked at");
 }
 
+/// What zizmor lets pass when it is written down on purpose.
+#[test]
+fn each_job_begins_with_nothing() {
+    for name in names() {
+        let text = std::fs::read_to_string(folder().join(&name)).expect("it is read");
+        assert!(text.contains("\npermissions: {}\n"), "{name} gives its jobs rights that they do not ask for");
+        assert!(!text.contains("pull_request_target"), "{name}");
+        let (checkouts, without) = ("actions/checkout@", "persist-credentials: false");
+        assert_eq!(
+            text.matches(checkouts).count(),
+            text.matches(without).count(),
+            "{name}: a checkout keeps the token"
+        );
+        for line in text.lines().filter_map(|line| line.split_once("uses: ")).map(|(_, action)| action) {
+            let (commit, version) =
+                line.split_once('@').and_then(|(_, pin)| pin.split_once(" # v")).unwrap_or_default();
+            let is_commit = commit.len() == 40 && commit.chars().all(|digit| digit.is_ascii_hexdigit());
+            assert!(
+                is_commit && !version.is_empty(),
+                "{name}: {line} is not pinned by commit, with its version beside"
+            );
+        }
+    }
+}
+
 /// So that each of them can be run at a desk as well.
 #[test]
 fn every_line_is_a_command_of_ours() {

@@ -29,8 +29,9 @@ pub(super) fn code(text: &str) -> String {
     if text.is_empty() {
         return String::new();
     }
-    // Between backticks nothing has a meaning but these.
-    if text.contains(['`', '|', '\\']) {
+    // Between backticks only these three have a meaning; the other two have one
+    // to readers that know HTML alone.
+    if text.contains(['`', '|', '\\', '<', '&']) {
         let all: String = text.chars().map(in_code).collect();
         return format!("<code>{all}</code>");
     }
@@ -139,8 +140,9 @@ mod tests {
 
     #[test]
     fn code_shows_every_sign() {
-        assert_eq!(code("SELECT a_b < 1"), "`SELECT a_b < 1`");
+        assert_eq!(code("SELECT a_b > 1"), "`SELECT a_b > 1`");
         assert_eq!(code("a | `b`"), "<code>a &#124; &#96;b&#96;</code>");
+        assert_eq!(code("a < b_"), "<code>a &#60; b&#95;</code>");
         assert_eq!(code(" "), "");
         assert_eq!(block("a\n```\n<b>"), "````text\na\n```\n<b>\n````");
     }

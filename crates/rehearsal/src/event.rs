@@ -4,6 +4,7 @@ use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use chrono::{DateTime, Utc};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::backup::verdict::Proof;
@@ -20,9 +21,10 @@ use crate::traffic::Code;
 pub const FORMAT: u32 = 1;
 
 /// Something that happened, and when.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct Event {
     /// [`FORMAT`].
+    #[schemars(description = "Version of this format.", extend("const" = FORMAT))]
     pub format: u32,
     /// By this machine's clock.
     pub at: DateTime<Utc>,
@@ -32,7 +34,7 @@ pub struct Event {
 }
 
 /// What happened.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "event", rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum EventKind {
@@ -147,7 +149,7 @@ pub enum EventKind {
 }
 
 /// See [`EventKind::RunStarted`].
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct RunStarted {
     /// Names this run.
     pub run_id: String,
@@ -168,7 +170,7 @@ pub struct RunStarted {
 }
 
 /// A migration by what it says, not by its name.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct MigrationDigest {
     /// Its version.
     pub version: i64,
@@ -179,7 +181,7 @@ pub struct MigrationDigest {
 }
 
 /// A step as it is announced.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct StepName {
     /// One word.
     pub name: String,
@@ -191,7 +193,7 @@ pub struct StepName {
 }
 
 /// See [`EventKind::Progress`].
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct Progress {
     /// What is counted: "rows", "bytes".
     pub unit: String,
@@ -211,7 +213,7 @@ pub struct Progress {
 }
 
 /// See [`EventKind::Statement`].
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct StatementDone {
     /// The file's version.
     pub version: i64,
@@ -252,7 +254,7 @@ pub struct StatementDone {
 }
 
 /// Some batches of a statement, one after the other.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct BatchSlice {
     /// When the last of them ended, counted from the begin of the statement.
     pub until_ms: u64,
@@ -263,7 +265,7 @@ pub struct BatchSlice {
 }
 
 /// How long batches waited for one reason, all times together.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Paused {
     /// Why.
     pub reason: PauseReason,
@@ -272,7 +274,7 @@ pub struct Paused {
 }
 
 /// Why the next batch of a statement waited.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum PauseReason {
     /// The pause file was there.
@@ -305,7 +307,7 @@ impl PauseReason {
 }
 
 /// See [`EventKind::Notice`].
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct NoticeHeard {
     /// The file's version.
     pub version: i64,
@@ -319,7 +321,7 @@ pub struct NoticeHeard {
 }
 
 /// See [`EventKind::Check`].
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct CheckDone {
     /// Its name.
     pub name: String,
@@ -342,7 +344,7 @@ pub struct CheckDone {
 }
 
 /// How a check came out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum CheckOutcome {
     /// It holds.
@@ -356,7 +358,7 @@ pub enum CheckOutcome {
 }
 
 /// See [`EventKind::Smoke`].
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct SmokeDone {
     /// What the service is called: `app`, `app-before`, or where it runs.
     pub service: String,
@@ -377,7 +379,7 @@ pub struct SmokeDone {
 }
 
 /// See [`EventKind::Hook`].
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct HookDone {
     /// Its name.
     pub name: String,
@@ -398,7 +400,7 @@ pub struct HookDone {
 }
 
 /// See [`EventKind::Backup`].
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct BackupDone {
     /// Its folder; once it is sent, the record has the place that it was sent to.
     pub path: String,
@@ -418,7 +420,7 @@ pub struct BackupDone {
 }
 
 /// See [`EventKind::Traffic`].
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct TrafficDone {
     /// The statement's name.
     pub name: String,
@@ -442,7 +444,7 @@ pub struct TrafficDone {
 
 /// See [`EventKind::Locks`]. Seen from a second connection by samples: a lock may have been held for up
 /// to two intervals less than is said.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct LocksHeld {
     /// The file's version.
     pub version: i64,
@@ -455,7 +457,7 @@ pub struct LocksHeld {
 }
 
 /// One kind of lock on one relation.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct LockHeld {
     /// Schema and name.
     pub relation: String,
@@ -468,7 +470,7 @@ pub struct LockHeld {
 }
 
 /// How much a note matters.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Level {
     /// Good to know.
@@ -478,7 +480,7 @@ pub enum Level {
 }
 
 /// How a step or a run ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Outcome {
     /// Done.
@@ -511,7 +513,7 @@ impl Outcome {
 }
 
 /// See [`EventKind::RunFinished`].
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct RunFinished {
     /// How.
     pub outcome: Outcome,
@@ -526,7 +528,7 @@ pub struct RunFinished {
 }
 
 /// An error for people.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct ErrorText {
     /// What happened.
     pub message: String,

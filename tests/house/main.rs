@@ -275,6 +275,16 @@ fn analysis_only_looks() {
 }
 
 #[test]
+fn the_doctor_only_looks() {
+    keeps_away_from(
+        "doctor",
+        &["apply", "backup", "check", "event", "record", "report", "run", "startup", "steps"],
+        // The place of the backups is asked whether it answers.
+        &["backup::repository", "report::format"],
+    );
+}
+
+#[test]
 fn smoke_tests_know_no_step() {
     keeps_away_from(
         "smoke",

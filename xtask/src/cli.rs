@@ -146,6 +146,23 @@ fn answer(text: &str) -> Result<(String, bool), String> {
     }
 }
 
+/// What `doctor` looks at.
+#[derive(Debug, Clone, Args)]
+pub struct DoctorArgs {
+    /// What has to work: a command, or what `needed_by` of a variable names. What it needs is then a must
+    #[arg(long = "for", value_name = "NEED")]
+    pub purpose: Option<String>,
+    /// The program that ships, to be looked through for the migrations; by default the one that [app] starts
+    #[arg(long, value_name = "PATH")]
+    pub artefact: Option<PathBuf>,
+    /// Where throwaway servers would come from: auto, docker, local or embedded
+    #[arg(long, env = "REHEARSAL_PROVIDER")]
+    pub provider: Option<Choice>,
+    /// An image instead of the official postgres:<major>
+    #[arg(long, env = "REHEARSAL_IMAGE")]
+    pub image: Option<String>,
+}
+
 /// How a release is undone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum WayBack {
@@ -362,6 +379,12 @@ pub enum Command {
     },
     /// Show what is applied, what is pending, and what restores left beside; writes nothing
     Status,
+    /// Look whether everything is there that commands need, and say what to do about what is not; writes nothing
+    #[command(after_help = "Examples:
+  cargo xtask doctor                                      this machine, and the target `dev`
+  cargo xtask doctor --target production --for migrate    what keeps `migrate` from working there
+  cargo xtask doctor --artefact dist/app                  whether what ships has every migration")]
+    Doctor(DoctorArgs),
     /// Show what `migrate` or `rollback` would do, statement by statement; writes nothing
     Plan {
         #[command(flatten)]
@@ -383,6 +406,17 @@ pub enum Command {
         /// Into this file instead of stdout
         #[arg(short, long, value_name = "PATH")]
         output: Option<PathBuf>,
+    },
+    /// Print a script that completes command lines
+    #[command(after_help = "The README says how to install it")]
+    Completions {
+        /// For which shell
+        shell: CompletionShell,
+    },
+    /// Print a JSON Schema
+    Schema {
+        /// Of what
+        of: SchemaOf,
     },
     /// The real sqlx-cli, linked in: `cargo xtask sqlx migrate info`
     #[command(disable_help_flag = true)]
@@ -413,6 +447,31 @@ pub enum Command {
         #[arg(long, value_name = "TEXT")]
         only: Option<String>,
     },
+}
+
+/// A shell that completes command lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "lower")]
+pub enum CompletionShell {
+    /// GNU Bash
+    Bash,
+    /// Z shell
+    Zsh,
+    /// fish
+    Fish,
+    /// PowerShell
+    PowerShell,
+}
+
+/// What there is a JSON Schema of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum SchemaOf {
+    /// The record of a run
+    Record,
+    /// An event, as `--json` writes one a line
+    Event,
+    /// rehearsal.toml
+    Config,
 }
 
 /// What a report is written as.

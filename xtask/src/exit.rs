@@ -5,6 +5,7 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use rehearsal::Kind;
+use rehearsal::doctor::{Area, Finding};
 
 use crate::github;
 
@@ -50,6 +51,15 @@ impl fmt::Display for Told {
 }
 
 impl std::error::Error for Told {}
+
+/// What `doctor` makes of an error of a part of the shell.
+pub fn finding(area: Area, error: &anyhow::Error) -> Finding {
+    match (error.downcast_ref::<rehearsal::Error>(), error.downcast_ref::<ShellError>()) {
+        (Some(error), _) => Finding::of(area, error),
+        (None, Some(error)) => Finding::problem(area, error.kind, &error.message, &error.hint),
+        (None, None) => Finding::problem(area, Kind::Failed, format!("{error:#}"), "mend that first"),
+    }
+}
 
 /// The last thing that a command does.
 pub fn of(outcome: anyhow::Result<()>) -> ExitCode {

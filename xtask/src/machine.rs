@@ -1,5 +1,6 @@
 //! What the library is told of this machine: it reads no environment itself.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
@@ -60,6 +61,15 @@ fn take(variable: &str) -> Option<String> {
 /// The user's own key for pseudonyms.
 pub fn anonymise_key() -> Option<&'static str> {
     ANONYMISE_KEY.get()?.as_deref().filter(|key| !key.trim().is_empty())
+}
+
+/// A variable of the environment that this program was started with.
+pub fn variable(name: &str) -> Option<OsString> {
+    match name {
+        PGOPTIONS => OPTIONS.get().cloned().flatten().map(Into::into),
+        key::VARIABLE => ANONYMISE_KEY.get().cloned().flatten().map(Into::into),
+        _ => std::env::var_os(name),
+    }
 }
 
 /// What libpq would find here beside a URL.

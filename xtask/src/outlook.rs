@@ -118,7 +118,11 @@ impl Foreseen {
 
 /// How wide what is shown may be, and how much of it is wanted.
 pub fn page(shell: &Shell, stream: impl rustix::fd::AsFd) -> Page {
+    Page { width: width(stream), verbose: shell.common.verbose }
+}
+
+/// How wide a line may be there, in characters.
+pub fn width(stream: impl rustix::fd::AsFd) -> usize {
     let columns = rustix::termios::tcgetwinsize(stream).map(|size| usize::from(size.ws_col));
-    let width = columns.ok().filter(|columns| *columns > 0).unwrap_or(WIDTH);
-    Page { width, verbose: shell.common.verbose }
+    columns.ok().filter(|columns| *columns > 0).unwrap_or(WIDTH)
 }

@@ -234,6 +234,15 @@ pub fn absolute(path: &std::path::Path) -> anyhow::Result<PathBuf> {
         .map_err(|error| exit::usage(format!("{}: {error}", path.display()), "name a path that is there"))
 }
 
+/// Whether colours are used where that is a terminal, or not.
+pub fn color(common: &Common, at_terminal: bool) -> bool {
+    match common.color {
+        Color::Always => true,
+        Color::Never => false,
+        Color::Auto => at_terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
+    }
+}
+
 fn reporters(common: &Common, records: PathBuf) -> Vec<Box<dyn Reporter>> {
     let verbosity = match (common.quiet, common.verbose) {
         (true, _) => Verbosity::Quiet,
@@ -241,11 +250,7 @@ fn reporters(common: &Common, records: PathBuf) -> Vec<Box<dyn Reporter>> {
         _ => Verbosity::Normal,
     };
     let at_terminal = if common.json { std::io::stderr().is_terminal() } else { std::io::stdout().is_terminal() };
-    let color = match common.color {
-        Color::Always => true,
-        Color::Never => false,
-        Color::Auto => at_terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
-    };
+    let color = color(common, at_terminal);
     let progress = std::io::stderr().is_terminal() && !common.no_progress && verbosity > Verbosity::Quiet;
     let style = Style { verbosity, color, progress };
     // The evidence first: what is shown may fail without it.

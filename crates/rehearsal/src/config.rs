@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use regex::RegexSet;
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::analysis::lint_rules::LintConfig;
@@ -14,7 +15,9 @@ use crate::backup::ProofLevel;
 use crate::backup::repository::Location;
 use crate::backup::repository::recipients::Recipients;
 use crate::backup::repository::retention::Keep;
+use crate::doctor::variable::{self, Variable};
 use crate::hooks::hook::{self, Hook};
+use crate::human_time::HumanTime;
 use crate::occasion::Known;
 use crate::postgres::history::DEFAULT_TABLE;
 use crate::postgres::identity::Identity;
@@ -29,7 +32,7 @@ use crate::tolerance::{OutOfOrder, Tolerance};
 pub const FILE_NAME: &str = "rehearsal.toml";
 
 /// All of `rehearsal.toml`. Without the file, everything is at its default.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// The folder of the migrations.
@@ -52,6 +55,8 @@ pub struct Config {
     pub smoke: Vec<SmokeTest>,
     /// What is run around a change of a target.
     pub hooks: Vec<Hook>,
+    /// What must stand in the environment, and how.
+    pub variables: Vec<Variable>,
     /// What only a person can answer before it.
     pub questions: Vec<Question>,
     /// The folder of the answers.
@@ -96,6 +101,7 @@ impl Default for Config {
             app: AppConfig::default(),
             smoke: Vec::new(),
             hooks: Vec::new(),
+            variables: Vec::new(),
             questions: Vec::new(),
             answers: ".rehearsal/answers".into(),
             traffic: TrafficConfig::default(),
@@ -115,7 +121,7 @@ impl Default for Config {
 }
 
 /// `[targets.NAME]`
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct TargetConfig {
     /// The environment variable that holds its URL; by default `NAME_DATABASE_URL`, and
@@ -135,7 +141,7 @@ pub struct TargetConfig {
 }
 
 /// `[traffic]`
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct TrafficConfig {
     /// The folder of the statements.
@@ -144,9 +150,11 @@ pub struct TrafficConfig {
     pub clients: usize,
     /// How long a client waits between two statements.
     #[serde(with = "humantime_serde")]
+    #[schemars(with = "HumanTime")]
     pub pause: Duration,
     /// A client that is held for longer fails the rehearsal.
     #[serde(with = "humantime_serde")]
+    #[schemars(with = "HumanTime")]
     pub patience: Duration,
 }
 
@@ -164,16 +172,18 @@ impl Default for TrafficConfig {
 }
 
 /// `[watch]`
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct WatchConfig {
     /// The service's log files.
     pub logs: Vec<PathBuf>,
     /// Regular expressions; a new line in which one of them is found ends the watch with an error.
     #[serde(deserialize_with = "patterns")]
+    #[schemars(with = "Vec<String>")]
     pub red_flags: RegexSet,
     /// Regular expressions; the new lines in which one of them is found are counted.
     #[serde(deserialize_with = "patterns")]
+    #[schemars(with = "Vec<String>")]
     pub good_signs: RegexSet,
 }
 
@@ -183,7 +193,7 @@ fn patterns<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<RegexSe
 }
 
 /// `[sandbox]`
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct SandboxConfig {
     /// `auto`, `docker`, `local` or `embedded`.
@@ -194,6 +204,7 @@ pub struct SandboxConfig {
     pub image: Option<String>,
     /// How long a start may take.
     #[serde(with = "humantime_serde")]
+    #[schemars(with = "HumanTime")]
     pub start_limit: Duration,
 }
 
@@ -210,7 +221,7 @@ impl Default for SandboxConfig {
 }
 
 /// `[postgres]`
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct PostgresConfig {
     /// Folders with PostgreSQL programs, looked at before all others.
@@ -218,7 +229,7 @@ pub struct PostgresConfig {
 }
 
 /// `[backup]`
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct BackupConfig {
     /// The folder that gets a folder per target, or a place in an object store: `s3://bucket/prefix`,
@@ -234,6 +245,7 @@ pub struct BackupConfig {
     pub staging: PathBuf,
     /// How long one request to an object store is tried before it is given up.
     #[serde(with = "humantime_serde")]
+    #[schemars(with = "HumanTime")]
     pub patience: Duration,
     /// Which backups `db-backup prune` leaves.
     pub keep: Keep,
@@ -264,7 +276,7 @@ impl Default for BackupConfig {
 }
 
 /// `[records]`
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct RecordsConfig {
     /// The folder.
@@ -387,6 +399,10 @@ impl Config {
         }
         if let Some((index, reason)) = question::complaint(&config.questions, &known) {
             let reason = at_line(&text, |lines| lines.questions.get(index), &reason);
+            return Err(ConfigError::Malformed { path, reason });
+        }
+        if let Some((index, reason)) = variable::complaint(&config.variables, &known.targets) {
+            let reason = at_line(&text, |lines| lines.variables.get(index), &reason);
             return Err(ConfigError::Malformed { path, reason });
         }
         let complaint = config.app.complaint().or_else(|| config.limits_complaint());
@@ -543,6 +559,7 @@ struct Places {
     releases: Vec<toml::Spanned<serde::de::IgnoredAny>>,
     smoke: Vec<toml::Spanned<serde::de::IgnoredAny>>,
     hooks: Vec<toml::Spanned<serde::de::IgnoredAny>>,
+    variables: Vec<toml::Spanned<serde::de::IgnoredAny>>,
     questions: Vec<toml::Spanned<serde::de::IgnoredAny>>,
 }
 

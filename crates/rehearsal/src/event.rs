@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use chrono::{DateTime, Utc};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::backup::verdict::Proof;
@@ -21,9 +22,10 @@ use crate::traffic::Code;
 pub const FORMAT: u32 = 1;
 
 /// Something that happened, and when.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct Event {
     /// [`FORMAT`].
+    #[schemars(description = "Version of this format.", extend("const" = FORMAT))]
     pub format: u32,
     /// By this machine's clock.
     pub at: DateTime<Utc>,
@@ -33,7 +35,7 @@ pub struct Event {
 }
 
 /// What happened.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "event", rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum EventKind {
@@ -150,7 +152,7 @@ pub enum EventKind {
 }
 
 /// See [`EventKind::RunStarted`].
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct RunStarted {
     /// Names this run.
     pub run_id: String,
@@ -171,7 +173,7 @@ pub struct RunStarted {
 }
 
 /// A migration by what it says, not by its name.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct MigrationDigest {
     /// Its version.
     pub version: i64,
@@ -182,7 +184,7 @@ pub struct MigrationDigest {
 }
 
 /// A step as it is announced.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct StepName {
     /// One word.
     pub name: String,
@@ -194,7 +196,7 @@ pub struct StepName {
 }
 
 /// See [`EventKind::Progress`].
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct Progress {
     /// What is counted: "rows", "bytes".
     pub unit: String,
@@ -214,7 +216,7 @@ pub struct Progress {
 }
 
 /// See [`EventKind::Statement`].
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct StatementDone {
     /// The file's version.
     pub version: i64,
@@ -255,7 +257,7 @@ pub struct StatementDone {
 }
 
 /// Some batches of a statement, one after the other.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct BatchSlice {
     /// When the last of them ended, counted from the begin of the statement.
     pub until_ms: u64,
@@ -266,7 +268,7 @@ pub struct BatchSlice {
 }
 
 /// How long batches waited for one reason, all times together.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Paused {
     /// Why.
     pub reason: PauseReason,
@@ -275,7 +277,7 @@ pub struct Paused {
 }
 
 /// Why the next batch of a statement waited.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum PauseReason {
     /// The pause file was there.
@@ -308,7 +310,7 @@ impl PauseReason {
 }
 
 /// See [`EventKind::Notice`].
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct NoticeHeard {
     /// The file's version.
     pub version: i64,
@@ -322,7 +324,7 @@ pub struct NoticeHeard {
 }
 
 /// See [`EventKind::Finding`].
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct LintFinding {
     /// The file's version.
     pub version: i64,
@@ -340,7 +342,7 @@ pub struct LintFinding {
 }
 
 /// A line of one of the user's files.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct FilePlace {
     /// The file, as seen from the workspace's root.
     pub path: PathBuf,
@@ -349,7 +351,7 @@ pub struct FilePlace {
 }
 
 /// See [`EventKind::Check`].
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct CheckDone {
     /// Its name.
     pub name: String,
@@ -372,7 +374,7 @@ pub struct CheckDone {
 }
 
 /// How a check came out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum CheckOutcome {
     /// It holds.
@@ -386,7 +388,7 @@ pub enum CheckOutcome {
 }
 
 /// See [`EventKind::Smoke`].
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct SmokeDone {
     /// What the service is called: `app`, `app-before`, or where it runs.
     pub service: String,
@@ -407,7 +409,7 @@ pub struct SmokeDone {
 }
 
 /// See [`EventKind::Hook`].
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct HookDone {
     /// Its name.
     pub name: String,
@@ -428,7 +430,7 @@ pub struct HookDone {
 }
 
 /// See [`EventKind::Backup`].
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct BackupDone {
     /// Its folder; once it is sent, the record has the place that it was sent to.
     pub path: String,
@@ -448,7 +450,7 @@ pub struct BackupDone {
 }
 
 /// See [`EventKind::Traffic`].
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct TrafficDone {
     /// The statement's name.
     pub name: String,
@@ -472,7 +474,7 @@ pub struct TrafficDone {
 
 /// See [`EventKind::Locks`]. Seen from a second connection by samples: a lock may have been held for up
 /// to two intervals less than is said.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct LocksHeld {
     /// The file's version.
     pub version: i64,
@@ -485,7 +487,7 @@ pub struct LocksHeld {
 }
 
 /// One kind of lock on one relation.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct LockHeld {
     /// Schema and name.
     pub relation: String,
@@ -498,7 +500,7 @@ pub struct LockHeld {
 }
 
 /// How much a note matters.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Level {
     /// Good to know.
@@ -508,7 +510,7 @@ pub enum Level {
 }
 
 /// How a step or a run ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Outcome {
     /// Done.
@@ -541,7 +543,7 @@ impl Outcome {
 }
 
 /// See [`EventKind::RunFinished`].
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct RunFinished {
     /// How.
     pub outcome: Outcome,
@@ -556,7 +558,7 @@ pub struct RunFinished {
 }
 
 /// An error for people.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct ErrorText {
     /// What happened.
     pub message: String,

@@ -18,7 +18,7 @@ use crate::tolerance;
 pub const DIRECT_URL: &str = "give the direct URL of the server instead (its own port, or the host without `-pooler`); or both, the direct one in the variable that `direct_url_env` of the target names in rehearsal.toml";
 
 /// There or back.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Direction {
     /// The up file.

@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, Utc};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::context::{Observation, Seen};
@@ -21,9 +22,10 @@ pub const FORMAT: u32 = 1;
 pub const REHEARSE: &str = "rehearse";
 
 /// See the module.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct Record {
     /// [`FORMAT`].
+    #[schemars(description = "Version of this format.", extend("const" = FORMAT))]
     pub format: u32,
     /// What was announced.
     pub run: RunStarted,
@@ -48,7 +50,7 @@ pub struct Record {
 }
 
 /// A database that a run talked to.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Database {
     /// The target's name.
     pub target: String,
@@ -59,7 +61,7 @@ pub struct Database {
 }
 
 /// The throwaway server of a run.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct SandboxUsed {
     /// Which provider gave it.
     pub provider: String,
@@ -72,7 +74,7 @@ pub struct SandboxUsed {
 }
 
 /// One step.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct StepRecord {
     /// Its place in the announced list.
     pub index: usize,

@@ -1,9 +1,10 @@
 //! `[[releases]]`: which migrations go out together, and up to where the code of before still works.
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 /// A stretch of the migrations that goes out together.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Release {
     /// Its name.

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeSet;
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 /// Where the configuration says so, for messages.
 pub const TABLE: &str = "[history]";
 
 /// See the module. By default, nothing is.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Tolerance {
     /// Pending versions that may be applied although a newer one is applied already.
@@ -18,7 +19,7 @@ pub struct Tolerance {
 }
 
 /// Which versions may come late.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub enum OutOfOrder {
     /// None, or all of them.
@@ -32,7 +33,7 @@ pub enum OutOfOrder {
 }
 
 /// A word for all versions.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Policy {
     /// No version may come late.

@@ -2,7 +2,9 @@
 
 mod anonymise;
 mod bench;
+mod completions;
 mod db_backup;
+mod doctor;
 mod lint;
 mod mark_applied;
 mod migrate;
@@ -12,6 +14,7 @@ mod repair;
 mod report;
 mod restore;
 mod rollback;
+mod schema;
 mod setup;
 mod smoke;
 mod sqlx;
@@ -37,18 +40,23 @@ pub fn dispatch(cli: Cli) -> anyhow::Result<()> {
 }
 
 async fn run(cli: Cli) -> anyhow::Result<()> {
-    let shell = Shell::open(cli.common)?;
+    let common = cli.common.clone();
+    let open = || Shell::open(cli.common);
     match cli.command {
+        // These are there for those who have no configuration, or none that can be read.
+        Command::Doctor(wanted) => doctor::run(common, &wanted).await,
+        Command::Completions { shell } => completions::run(shell),
+        Command::Schema { of } => schema::run(of),
         Command::Rehearse { release, all, rows, traffic, smoke, sandbox } => {
-            rehearse::run(shell, release.as_deref(), all, rows, traffic, &smoke, &sandbox).await
+            rehearse::run(open()?, release.as_deref(), all, rows, traffic, &smoke, &sandbox).await
         }
-        Command::Smoke { url, release } => smoke::run(shell, &url, release.as_deref()).await,
+        Command::Smoke { url, release } => smoke::run(open()?, &url, release.as_deref()).await,
         Command::DbBackup { about, tables, format, proof, sandbox } => {
             let wanted = Wanted { tables, format: format.into() };
-            db_backup::run(shell, about, wanted, proof.map(Into::into), &sandbox).await
+            db_backup::run(open()?, about, wanted, proof.map(Into::into), &sandbox).await
         }
         Command::Anonymise { backup, fresh, sample, random_key, sandbox } => {
-            anonymise::run(shell, backup, fresh, sample, random_key, &sandbox).await
+            anonymise::run(open()?, backup, fresh, sample, random_key, &sandbox).await
         }
         Command::Restore { backup, anonymised, into, tables, swap, clean } => {
             let place = match (swap, clean) {
@@ -56,25 +64,33 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
                 (_, true) => restore::Place::Clean,
                 _ => restore::Place::Beside { into, tables },
             };
-            restore::run(shell, backup, place, anonymised).await
+            restore::run(open()?, backup, place, anonymised).await
         }
-        Command::Migrate { goal, unsure, answers } => migrate::run(shell.unsure(unsure), &goal, &answers).await,
+        Command::Migrate { goal, unsure, answers } => migrate::run(open()?.unsure(unsure), &goal, &answers).await,
         Command::MarkApplied { version, force, reason, sandbox } => {
-            mark_applied::run(shell, version, force, reason, &sandbox).await
+            mark_applied::run(open()?, version, force, reason, &sandbox).await
         }
-        Command::Repair { version, reason } => repair::run(shell, version, reason).await,
-        Command::Verify { contract } => verify::run(shell, contract).await,
-        Command::Watch { lasts, every } => watch::run(shell, lasts, every).await,
+        Command::Repair { version, reason } => repair::run(open()?, version, reason).await,
+        Command::Verify { contract } => verify::run(open()?, contract).await,
+        Command::Watch { lasts, every } => watch::run(open()?, lasts, every).await,
         Command::Rollback { to, steps, way, unsure, answers, sandbox } => {
-            rollback::run(shell.unsure(unsure), to, steps, way, &answers, &sandbox).await
+            rollback::run(open()?.unsure(unsure), to, steps, way, &answers, &sandbox).await
         }
-        Command::Report { record, format, output } => report::run(&shell, record, format, output),
-        Command::Status => status::run(&shell).await,
-        Command::Plan { goal, shown } => plan::run(&shell, &goal, &shown).await,
-        Command::Lint => lint::run(),
-        Command::Setup => setup::run(&shell),
-        Command::Test { provider, arguments } => test::run(provider, &arguments).await,
-        Command::Sqlx { arguments } => on_this_thread(sqlx::run(&shell, arguments)),
-        Command::Bench { rows, only } => on_this_thread(bench::run(shell, rows, only.as_deref())),
+        Command::Report { record, format, output } => report::run(&open()?, record, format, output),
+        Command::Status => status::run(&open()?).await,
+        Command::Plan { goal, shown } => plan::run(&open()?, &goal, &shown).await,
+        Command::Lint => {
+            // Its folder is the root.
+            open()?;
+            lint::run()
+        }
+        Command::Setup => setup::run(&open()?),
+        Command::Test { provider, arguments } => {
+            // Its folder is the root.
+            open()?;
+            test::run(provider, &arguments).await
+        }
+        Command::Sqlx { arguments } => on_this_thread(sqlx::run(&open()?, arguments)),
+        Command::Bench { rows, only } => on_this_thread(bench::run(open()?, rows, only.as_deref())),
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 use squawk_linter::{Linter, Rule};
 
@@ -46,7 +47,7 @@ pub const COMPATIBILITY: [Rule; 18] = [
 ];
 
 /// `[lint]`
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct LintConfig {
     /// Rules that are to be silent, by the linter's names.

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::pattern::Pattern;
 use super::rule::Rule;
 
 /// See the module.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct AnonymiseConfig {
     /// Tables that hold nothing of anybody: their columns need no rule. `table` or `schema.table`.
@@ -22,7 +23,7 @@ pub struct AnonymiseConfig {
 }
 
 /// See [`AnonymiseConfig::keys`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Keys {
     /// They stay.
@@ -30,7 +31,7 @@ pub enum Keys {
 }
 
 /// See [`AnonymiseConfig::large_objects`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum LargeObjects {
     /// They stay.

@@ -1,7 +1,11 @@
 //! What becomes of a column's values, as `[anonymise.columns]` says it.
 
+use std::borrow::Cow;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 use serde::de::{Deserializer, Error as _};
+use serde_json::json;
 use toml::{Table, Value};
 
 /// What a shift is at most: longer ones overflow nothing and say nothing either.
@@ -50,7 +54,7 @@ pub enum Rule {
 }
 
 /// What a fake reads like.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Fake {
     /// First and last name.
@@ -111,6 +115,52 @@ impl Rule {
     /// A new value that equals somebody's old one is chance and no leak.
     pub(super) fn leaves_to_chance(&self) -> bool {
         matches!(self, Self::Fake(_) | Self::Const(_) | Self::Keep)
+    }
+}
+
+impl JsonSchema for Rule {
+    fn schema_name() -> Cow<'static, str> {
+        "Rule".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let only = |name: &str, value: serde_json::Value| {
+            json_schema!({
+                "type": "object",
+                "properties": { name: value },
+                "required": [name],
+                "additionalProperties": false,
+            })
+        };
+        let (fake, rule) = (generator.subschema_for::<Fake>(), generator.subschema_for::<Self>());
+        let characters = json!({ "type": "integer", "minimum": 0 });
+        let ends = json!({
+            "type": "object",
+            "properties": { "first": characters, "last": characters },
+            "additionalProperties": false,
+        });
+        let paths = json!({
+            "type": "object",
+            "propertyNames": { "pattern": "^(/[^/]+)+$" },
+            "additionalProperties": rule,
+        });
+        json_schema!({
+            "description": "What becomes of a column's values.",
+            "oneOf": [
+                { "enum": ["keep", "null", "mask", "pseudonym", "keep-format"] },
+                only("pseudonym", json!({ "const": "email" })),
+                only("fake", fake.to_value()),
+                only("const", json!({ "type": "string" })),
+                only("mask", ends),
+                only("shift", json!({ "type": "string", "examples": ["30days"] })),
+                {
+                    "type": "object",
+                    "properties": { "json": paths, "others": { "enum": ["drop", "keep"] } },
+                    "required": ["json"],
+                    "additionalProperties": false,
+                },
+            ],
+        })
     }
 }
 

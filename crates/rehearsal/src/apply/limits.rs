@@ -3,40 +3,49 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::window::Window;
+use crate::human_time::HumanTime;
 use crate::statement::Action;
 
 /// The limits of a target. Every field can be set in `rehearsal.toml` under `[limits]`, and for one target
 /// under `[targets.NAME.limits]`.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, rename_all = "snake_case")]
 pub struct Limits {
     /// The first `lock_timeout`. Whoever queues behind us waits no longer than this.
     #[serde(with = "humantime_serde")]
+    #[schemars(with = "HumanTime")]
     pub lock_timeout: Duration,
     /// What `lock_timeout` may rise to.
     #[serde(with = "humantime_serde")]
+    #[schemars(with = "HumanTime")]
     pub lock_timeout_most: Duration,
     /// How often a file is tried again after a lock timeout or a deadlock.
     pub lock_tries: u32,
     /// How long all tries together may take.
     #[serde(with = "humantime_serde")]
+    #[schemars(with = "HumanTime")]
     pub lock_budget: Duration,
     /// How long one transactional statement may take.
     #[serde(with = "humantime_serde")]
+    #[schemars(with = "HumanTime")]
     pub statement_timeout: Duration,
     /// How long a statement that waits for others by its nature (`… CONCURRENTLY`) may take.
     #[serde(with = "humantime_serde")]
+    #[schemars(with = "HumanTime")]
     pub concurrently_timeout: Duration,
     /// How many rows a batch takes at first, after one of a tenth of them.
     pub batch_rows: u64,
     /// How long a batch should take; their size follows it.
     #[serde(with = "humantime_serde")]
+    #[schemars(with = "HumanTime")]
     pub batch_time: Duration,
     /// Batches wait while a standby is further behind than that.
     #[serde(with = "humantime_serde")]
+    #[schemars(with = "HumanTime")]
     pub replication_lag: Duration,
     /// Batches wait while this file is there, whoever made it. Nobody looks for one without a path.
     pub pause_file: Option<PathBuf>,
@@ -44,6 +53,7 @@ pub struct Limits {
     pub batch_window: Option<Window>,
     /// How long a check's query may take.
     #[serde(with = "humantime_serde")]
+    #[schemars(with = "HumanTime")]
     pub check_timeout: Duration,
     /// What is known of a statement that was begun by a run that was killed, and whose outcome nobody
     /// can tell from outside. Told on the command line, never in the file.
@@ -51,6 +61,7 @@ pub struct Limits {
     pub unsure: Unsure,
     /// How long another run is waited for.
     #[serde(with = "humantime_serde")]
+    #[schemars(with = "HumanTime")]
     pub run_lock_patience: Duration,
 }
 

@@ -4,40 +4,50 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::Deserialize;
+
+use crate::human_time::HumanTime;
 
 use super::limits::Limits;
 use super::window::Window;
 
 /// What `[targets.NAME.limits]` or the head of a file sets. What is missing is as it is elsewhere: a file's own
 /// limits go over those of the target, which go over `[limits]`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct OwnLimits {
     /// See [`Limits::lock_timeout`].
     #[serde(with = "humantime_serde")]
+    #[schemars(with = "Option<HumanTime>")]
     pub lock_timeout: Option<Duration>,
     /// See [`Limits::lock_timeout_most`].
     #[serde(with = "humantime_serde")]
+    #[schemars(with = "Option<HumanTime>")]
     pub lock_timeout_most: Option<Duration>,
     /// See [`Limits::lock_tries`].
     pub lock_tries: Option<u32>,
     /// See [`Limits::lock_budget`].
     #[serde(with = "humantime_serde")]
+    #[schemars(with = "Option<HumanTime>")]
     pub lock_budget: Option<Duration>,
     /// See [`Limits::statement_timeout`].
     #[serde(with = "humantime_serde")]
+    #[schemars(with = "Option<HumanTime>")]
     pub statement_timeout: Option<Duration>,
     /// See [`Limits::concurrently_timeout`].
     #[serde(with = "humantime_serde")]
+    #[schemars(with = "Option<HumanTime>")]
     pub concurrently_timeout: Option<Duration>,
     /// See [`Limits::batch_rows`].
     pub batch_rows: Option<u64>,
     /// See [`Limits::batch_time`].
     #[serde(with = "humantime_serde")]
+    #[schemars(with = "Option<HumanTime>")]
     pub batch_time: Option<Duration>,
     /// See [`Limits::replication_lag`].
     #[serde(with = "humantime_serde")]
+    #[schemars(with = "Option<HumanTime>")]
     pub replication_lag: Option<Duration>,
     /// See [`Limits::pause_file`].
     pub pause_file: Option<PathBuf>,
@@ -45,9 +55,11 @@ pub struct OwnLimits {
     pub batch_window: Option<Window>,
     /// See [`Limits::check_timeout`].
     #[serde(with = "humantime_serde")]
+    #[schemars(with = "Option<HumanTime>")]
     pub check_timeout: Option<Duration>,
     /// See [`Limits::run_lock_patience`].
     #[serde(with = "humantime_serde")]
+    #[schemars(with = "Option<HumanTime>")]
     pub run_lock_patience: Option<Duration>,
 }
 

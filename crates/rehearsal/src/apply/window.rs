@@ -3,6 +3,7 @@
 use std::str::FromStr;
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 const DAY: u32 = 24 * 60;
@@ -10,8 +11,9 @@ const DAY: u32 = 24 * 60;
 /// `22:00-06:00 Europe/Berlin`: from the first minute on, up to the second one, over midnight where it is
 /// the smaller. The zone is a name that the server knows, with its daylight saving time; `UTC` if none is
 /// written. It is the server's clock that counts: whoever runs the command, wherever, it is one and the same.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(try_from = "String")]
+#[schemars(with = "String")]
 pub struct Window {
     /// Minutes since midnight.
     from: u32,

@@ -1,12 +1,13 @@
 //! What is known of a backup: proven, wrong, or neither. There is no fourth, and only the first is a pass.
 
 use chrono::{DateTime, Utc};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::postgres::version::Version;
 
 /// How much is compared before a backup counts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum ProofLevel {
     /// Restored; the schema object by object, rows and contents of every table, sequences, large objects.
@@ -46,7 +47,8 @@ impl std::fmt::Display for ProofLevel {
 }
 
 /// How a proof ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "ProofOutcome")]
 #[serde(rename_all = "kebab-case")]
 pub enum Outcome {
     /// It was restored, and is what it was made from.
@@ -68,7 +70,7 @@ impl std::fmt::Display for Outcome {
 }
 
 /// What was done before it was called a backup.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Proof {
     /// How it ended.
     pub outcome: Outcome,

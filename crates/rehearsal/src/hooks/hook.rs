@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::human_time::HumanTime;
 use crate::occasion::{Act, Known, Occasion, Scope};
 
 /// How long a hook may take. A service that is started anew answers the requests that are under way first,
@@ -12,7 +14,7 @@ use crate::occasion::{Act, Known, Occasion, Scope};
 pub const DEFAULT_LIMIT: Duration = Duration::from_secs(300);
 
 /// See the module.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Hook {
     /// Its name.
@@ -32,6 +34,7 @@ pub struct Hook {
     pub run: Vec<String>,
     /// How long it may take.
     #[serde(default = "default_limit", with = "humantime_serde")]
+    #[schemars(with = "HumanTime")]
     pub limit: Duration,
     /// The variables of our own environment that it gets besides `PATH`, `HOME` and the like. Their values
     /// show nowhere.
@@ -40,7 +43,7 @@ pub struct Hook {
 }
 
 /// When a hook is run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum When {
     /// Before anything is written. If it fails, nothing is.

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::connect::ConnectError;
@@ -10,7 +11,7 @@ use super::session::Session;
 use crate::error::Result;
 
 /// What a target's database is known by, whatever URL leads to it.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Identity {
     /// The cluster's number, made by initdb and kept by all its replicas:

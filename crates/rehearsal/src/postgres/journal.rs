@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 use sqlx::{AssertSqlSafe, Row};
 
@@ -19,7 +20,7 @@ use crate::plan::Direction;
 const DEFAULT_SCHEMA: &str = "rehearsal";
 
 /// `[journal]`
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct JournalConfig {
     /// The schema of our own tables. Comparisons of schema and data leave it out.

@@ -30,6 +30,7 @@ pub mod programs;
 pub mod progress;
 pub mod query;
 pub mod relations;
+pub mod rights;
 pub mod schema;
 pub mod sequences;
 pub mod session;

@@ -7,6 +7,7 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tracing::field::{Field, Visit};
 use tracing::instrument::WithSubscriber;
@@ -25,7 +26,8 @@ const MOST_NOTICES: usize = 100;
 const MOST_CHARACTERS: usize = 500;
 
 /// How much it matters to whoever wrote it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "NoticeSeverity")]
 #[serde(rename_all = "kebab-case")]
 pub enum Severity {
     /// RAISE INFO.
@@ -65,7 +67,7 @@ impl Severity {
 }
 
 /// One message.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Notice {
     /// How much it matters.
     pub severity: Severity,

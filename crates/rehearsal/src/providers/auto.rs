@@ -23,12 +23,7 @@ pub async fn start(
 ) -> Result<Sandbox> {
     let began = Instant::now();
     let mut reasons = Vec::new();
-    let wanted = match choice {
-        Choice::Auto => None,
-        Choice::Docker => Some("docker"),
-        Choice::Local => Some("local"),
-        Choice::Embedded => Some("embedded"),
-    };
+    let wanted = choice.name();
     for provider in super::all(environment) {
         if wanted.is_some_and(|wanted| wanted != provider.name()) {
             continue;

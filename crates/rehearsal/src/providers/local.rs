@@ -15,7 +15,7 @@ use async_trait::async_trait;
 use rustix::process::{Pid, Signal, kill_process};
 use tokio_util::sync::CancellationToken;
 
-use super::provider::{Provider, Request, SandboxError};
+use super::provider::{Offer, Provider, Request, SandboxError};
 use super::sandbox::{Guard, Kept, SUPERUSER, Sandbox};
 use super::{sweep, template};
 use crate::context::Environment;
@@ -42,10 +42,10 @@ const START_POLL: Duration = Duration::from_millis(2);
 const STOP_LIMIT: Duration = Duration::from_secs(5);
 
 /// Free memory that is left alone when a sandbox goes to /dev/shm.
-const MEMORY_RESERVE: u64 = 1 << 30;
+pub(crate) const RESERVE: u64 = 1 << 30;
 
 /// What a database takes while it is dumped, restored and compared, as a multiple of its size.
-const ROOM_FACTOR: u64 = 5;
+pub(crate) const ROOM_FACTOR: u64 = 5;
 
 /// Durability is of no use to a server that lives for minutes; everything else stays as it is
 /// elsewhere, so that what is measured means something.
@@ -122,7 +122,7 @@ impl Local {
 
     /// Memory where it suffices, else the temporary folder.
     fn base(&self, request: &Request) -> PathBuf {
-        let needed = request.expected_bytes.saturating_mul(ROOM_FACTOR).saturating_add(MEMORY_RESERVE);
+        let needed = request.expected_bytes.saturating_mul(ROOM_FACTOR).saturating_add(RESERVE);
         let memory = Path::new("/dev/shm");
         let fits = rustix::fs::statvfs(memory).is_ok_and(|stat| stat.f_bavail.saturating_mul(stat.f_frsize) >= needed)
             && available_memory().is_some_and(|available| available / 2 >= needed);
@@ -141,6 +141,11 @@ fn available_memory() -> Option<u64> {
 impl Provider for Local {
     fn name(&self) -> &'static str {
         "local"
+    }
+
+    async fn offer(&self, request: &Request) -> Result<Offer, SandboxError> {
+        let Installation { folder, version, .. } = self.choose(request)?;
+        Ok(Offer { with: format!("PostgreSQL {version} of {}", folder.display()), missing: None })
     }
 
     async fn start(&self, request: &Request, cancel: &CancellationToken) -> Result<Sandbox> {

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
@@ -11,7 +12,7 @@ use super::sandbox::Sandbox;
 use crate::error::{Kind, Result};
 
 /// Which provider the user wants.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Choice {
     /// The first that can serve: docker, local, embedded.
@@ -23,6 +24,19 @@ pub enum Choice {
     Local,
     /// The same programs, downloaded once.
     Embedded,
+}
+
+impl Choice {
+    /// The provider's name, unless it is any.
+    #[must_use]
+    pub const fn name(self) -> Option<&'static str> {
+        match self {
+            Self::Auto => None,
+            Self::Docker => Some("docker"),
+            Self::Local => Some("local"),
+            Self::Embedded => Some("embedded"),
+        }
+    }
 }
 
 impl std::str::FromStr for Choice {
@@ -54,6 +68,15 @@ pub struct Request {
     pub expected_bytes: u64,
 }
 
+/// What a provider would serve with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Offer {
+    /// Which server, for people.
+    pub with: String,
+    /// What has to come over the network first, and how to have it before.
+    pub missing: Option<String>,
+}
+
 /// The major version when nobody says one and no program on this machine decides.
 pub const DEFAULT_MAJOR: u32 = 15;
 
@@ -62,6 +85,12 @@ pub const DEFAULT_MAJOR: u32 = 15;
 pub trait Provider: Send + Sync {
     /// The name that `--provider` takes.
     fn name(&self) -> &'static str;
+
+    /// What it would start. Starts and fetches nothing.
+    ///
+    /// # Errors
+    /// [`SandboxError::Unavailable`] when it has nothing to work with here.
+    async fn offer(&self, request: &Request) -> Result<Offer, SandboxError>;
 
     /// Starts a server, and gives it once it answers.
     ///

@@ -1,13 +1,14 @@
 //! `[[questions]]`: what only a person can answer before `migrate` or `rollback` on a target.
 
 use chrono::Utc;
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::answers::Answer;
 use crate::occasion::{Act, Known, Occasion, Scope};
 
 /// See the module.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Question {
     /// Names it on the command line: letters, digits and hyphens.

@@ -1,6 +1,7 @@
 //! What people and programs see of a run. A report knows events and records, nothing that runs.
 
 pub mod backups;
+pub mod doctor;
 pub mod file;
 pub mod format;
 pub mod github;

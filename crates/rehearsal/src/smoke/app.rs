@@ -3,10 +3,13 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 
+use crate::human_time::HumanTime;
+
 /// See the module.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct AppConfig {
     /// The command that builds it, from the workspace's root.
@@ -27,6 +30,7 @@ pub struct AppConfig {
     pub health: String,
     /// How long its start may take.
     #[serde(with = "humantime_serde")]
+    #[schemars(with = "HumanTime")]
     pub start_limit: Duration,
 }
 
@@ -63,11 +67,11 @@ impl AppConfig {
 }
 
 /// A program and its arguments: one string that is split at blanks, or a list.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(from = "Written")]
 pub struct Words(Vec<String>);
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(untagged)]
 enum Written {
     Line(String),

@@ -1,7 +1,10 @@
 //! What an answer must hold, at one place of its JSON.
 
+use std::borrow::Cow;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, de};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::template::{self, Missing, Values};
 
@@ -14,6 +17,32 @@ pub enum Expected {
     There(bool),
     /// A text with this in it, or a list with such an item.
     Contains(Value),
+}
+
+impl JsonSchema for Expected {
+    fn schema_name() -> Cow<'static, str> {
+        "Expected".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        let only = |name: &str, value: Value| {
+            json_schema!({
+                "type": "object",
+                "properties": { name: value },
+                "required": [name],
+                "additionalProperties": false,
+            })
+        };
+        json_schema!({
+            "description": "The value itself, or what it must be like.",
+            "anyOf": [
+                { "type": ["string", "number", "boolean", "array"] },
+                only("is", true.into()),
+                only("there", json!({ "type": "boolean" })),
+                only("contains", true.into()),
+            ],
+        })
+    }
 }
 
 impl<'de> Deserialize<'de> for Expected {
@@ -79,7 +108,6 @@ impl Expected {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
 
     fn of(text: &str) -> Result<Expected, toml::de::Error> {
         #[derive(Deserialize)]

@@ -13,13 +13,11 @@ use crate::error::Result;
 use crate::event::{EventKind, FilePlace, LintFinding};
 use crate::plan::{self, Plan, Refusal};
 use crate::postgres::history::History;
-use crate::postgres::identifier::quote;
-use crate::postgres::journal::JournalConfig;
 use crate::postgres::query::Stopped;
 use crate::postgres::version::Version;
-use crate::postgres::{activity, catalog, journal};
+use crate::postgres::{activity, catalog};
+use crate::readiness::{self, Readiness};
 use crate::report::format::{bytes, plural};
-use crate::statement::Mode;
 
 /// A transaction that is older than this holds up a release: locks queue behind it, and
 /// CONCURRENTLY waits for it.
@@ -27,9 +25,6 @@ const LONG_TRANSACTION_SECONDS: u32 = 60;
 
 /// How many of those are named.
 const LONG_TRANSACTIONS_NAMED: u32 = 10;
-
-/// How many tables are named.
-const NAMED: usize = 10;
 
 /// See the module.
 pub struct Preflight {
@@ -50,49 +45,14 @@ impl Step for Preflight {
     async fn run(&self, cx: &mut Context) -> Result<StepReport> {
         let mut session = cx.connect_and_tell("preflight").await?;
         cx.refuse_pooler(&mut session).await?;
-        let mut not_ready = Vec::new();
-        if session.is_in_recovery() {
-            not_ready.push("it is a standby, which can only be read".to_owned());
-        }
-        let writable = session
-            .fetch_text("SHOW transaction_read_only", 1)
-            .await
-            .map_err(Stopped::doing("see whether the database may be written"))?;
-        if writable.rows.first().is_some_and(|row| row[0].as_deref() == Some("on")) && !session.is_in_recovery() {
-            not_ready.push("its transactions are read-only (default_transaction_read_only)".to_owned());
-        }
+        let Readiness { mut not_ready, mut worth_a_look } = readiness::of_server(&mut session).await?;
         session.go_read_only().await.map_err(Stopped::doing("go read-only"))?;
         let history = History::read(&mut session, &cx.workspace.config.history_table).await?;
         let plan = plan::up(&cx.workspace.migrations, &history, self.to)?;
         let overview = catalog::overview(&mut session).await?;
-        let mut worth_a_look = Vec::new();
-        match &overview.schema {
-            None => not_ready.push("its search_path leads to no schema".to_owned()),
-            Some(schema) if !overview.may_create => {
-                not_ready.push(format!("the role {} may not create anything in schema {schema}", overview.role));
-            }
-            Some(_) => {}
-        }
-        let journalled = plan.files().iter().any(|file| file.script.mode == Mode::Stepwise);
-        if journalled && !journal::can_be_kept(&mut session).await? {
-            let JournalConfig { schema, required } = &cx.workspace.config.journal;
-            let missing = format!(
-                "the role {role} may not create the schema {schema} for the journal, without which nobody could tell how far \
-                 a file that is not one transaction has come; whoever may can run CREATE SCHEMA {} AUTHORIZATION {}",
-                quote(schema),
-                quote(&overview.role),
-                role = overview.role,
-            );
-            if *required { &mut not_ready } else { &mut worth_a_look }.push(missing);
-        }
-        let table = &cx.workspace.config.history_table;
-        if !plan.files().is_empty() && !catalog::may_write(&mut session, table).await? {
-            not_ready.push(format!("the role {} may not write {table}", overview.role));
-        }
-        if !overview.foreign_tables.is_empty() {
-            // Somebody else's table is in the way of a release only if the release alters it.
-            worth_a_look.push(format!("the role {} does not own {}", overview.role, named(&overview.foreign_tables)));
-        }
+        let of_role = readiness::of_role(&mut session, &plan, &cx.workspace.config, &overview).await?;
+        not_ready.extend(of_role.not_ready);
+        worth_a_look.extend(of_role.worth_a_look);
         for index in catalog::invalid_indexes(&mut session).await? {
             worth_a_look.push(format!("index {index} is INVALID"));
         }
@@ -158,13 +118,5 @@ fn lint(cx: &Context, plan: &Plan, server: Version) {
                 place: FilePlace { path: file.path.clone().into(), line: finding.line },
             }));
         }
-    }
-}
-
-fn named(tables: &[String]) -> String {
-    let shown = tables.iter().take(NAMED).map(String::as_str).collect::<Vec<_>>().join(", ");
-    match tables.len().saturating_sub(NAMED) {
-        0 => shown,
-        more => format!("{shown} and {more} more"),
     }
 }

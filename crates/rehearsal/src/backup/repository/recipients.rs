@@ -1,11 +1,13 @@
 //! Who may read backups: public keys of `age` (<https://age-encryption.org/v1>).
 
 use age::x25519::Recipient;
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 /// Public keys, as `age1…`. They are no secret.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(try_from = "Vec<String>")]
+#[schemars(with = "Vec<String>")]
 pub struct Recipients {
     keys: Vec<Recipient>,
     words: Vec<String>,

@@ -60,7 +60,7 @@ async fn a_run_that_goes_on_for_too_long_is_not_waited_for() {
     holder.execute("SELECT pg_advisory_lock(x'7265686561727361'::bigint)").await.expect("the lock");
     let ended = project.run("migrate").await;
     // It does not wait in silence.
-    ended.must_exit(4).must_say("waiting for another run, for at most 1.5 s: pid ");
+    ended.must_exit(4).must_say("waiting for another run, for at most 1s 500ms: pid ");
     let (error, hint) = ended.error();
     assert!(error.contains("another run is at work on dev") && error.contains(", test, from "), "{error}");
     assert!(hint.contains("run the same command again"), "{hint}");

@@ -3,6 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
@@ -624,6 +625,13 @@ impl Emitter {
     /// A sentence that is good to know.
     pub fn info(&self, text: impl Into<String>) {
         self.emit(EventKind::Note { level: Level::Info, text: text.into() });
+    }
+
+    /// Says for whom a run waits, and for how long at the most.
+    pub fn waits_for_run(&self, most: Duration) -> impl FnOnce(String) + Send + '_ {
+        move |holder| {
+            self.info(format!("waiting for another run, for at most {}: {holder}", humantime::format_duration(most)));
+        }
     }
 
     /// A sentence to look at.

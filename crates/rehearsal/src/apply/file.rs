@@ -40,8 +40,9 @@ impl Applier<'_> {
     /// # Errors
     /// [`crate::postgres::BusyError`] that names the holder.
     pub async fn lock(session: &mut Session, limits: &Limits, events: &Emitter) -> Result<bool> {
-        let waited = Lock::Run.acquire(session, limits.run_lock_patience, Some(events)).await?;
-        Lock::Sqlx.acquire(session, limits.run_lock_patience, Some(events)).await?;
+        let patience = limits.run_lock_patience;
+        let waited = Lock::Run.acquire(session, patience, events.waits_for_run(patience)).await?;
+        Lock::Sqlx.acquire(session, patience, events.waits_for_run(patience)).await?;
         Ok(waited)
     }
 

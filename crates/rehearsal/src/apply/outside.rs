@@ -74,7 +74,8 @@ pub(super) async fn run(
     };
     // Written before anything else is waited for: from here on it is done.
     place.finish(applier.session, rows).await.map_err(journalling())?;
-    Lock::Sqlx.acquire(applier.session, applier.limits.run_lock_patience, Some(applier.events)).await?;
+    let patience = applier.limits.run_lock_patience;
+    Lock::Sqlx.acquire(applier.session, patience, applier.events.waits_for_run(patience)).await?;
     applier.events.emit(EventKind::Figure {
         name: format!("{} line {}", file.script.path.display(), statement.line),
         value: format!("{} ms outside of a transaction", milliseconds(began)),

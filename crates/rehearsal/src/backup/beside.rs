@@ -93,7 +93,7 @@ impl Beside {
         cancel: &CancellationToken,
     ) -> Result<(Self, Vec<Swept>)> {
         // A database that has just been made and has no lock yet must not be taken for one that was left.
-        Lock::Beside.acquire(&mut outside, crate::postgres::locks::LOCK_PATIENCE, None).await?;
+        Lock::Beside.acquire(&mut outside, crate::postgres::locks::LOCK_PATIENCE, drop).await?;
         let swept = sweep(&mut outside, target.database()).await?;
         let end = format!("_{}{SUFFIX}", crate::run::timestamp().to_lowercase());
         let database = target.with_database(&cut(target.database(), &end));
@@ -145,7 +145,7 @@ impl Beside {
     /// [`crate::postgres::BusyError`] while somebody else makes a database, or another one changes its name.
     pub async fn let_go(self) -> Result<(Session, Target)> {
         let Self { mut outside, database, holder } = self;
-        let locked = Lock::Beside.acquire(&mut outside, crate::postgres::locks::LOCK_PATIENCE, None).await;
+        let locked = Lock::Beside.acquire(&mut outside, crate::postgres::locks::LOCK_PATIENCE, drop).await;
         holder.close().await;
         if let Err(error) = locked {
             outside.close().await;
@@ -213,7 +213,7 @@ async fn fill_in(
     outside.execute(&open).await.map_err(Stopped::doing(format!("open database {name}")))?;
     let mut holder = Session::connect(database, "restore", cancel).await?;
     databases::stay(&mut holder).await?;
-    Lock::Run.acquire(&mut holder, crate::postgres::locks::LOCK_PATIENCE, None).await?;
+    Lock::Run.acquire(&mut holder, crate::postgres::locks::LOCK_PATIENCE, drop).await?;
     Ok(holder)
 }
 

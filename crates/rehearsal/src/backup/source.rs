@@ -96,7 +96,8 @@ pub(super) async fn observe(cx: &Context) -> Result<(Source, Snapshot)> {
     let mut session = cx.connect_to_read("backup").await?;
     cx.tell(&session);
     pooler::refuse_known(&session)?;
-    Lock::Run.share(&mut session, cx.workspace.config.limits.run_lock_patience, Some(&cx.events)).await?;
+    let patience = cx.workspace.config.limits.run_lock_patience;
+    Lock::Run.share(&mut session, patience, cx.events.waits_for_run(patience)).await?;
     let (mut snapshot, lsn) = Snapshot::take(session).await?;
     let session = &mut snapshot.session;
     let overview = catalog::overview(session).await?;

@@ -12,8 +12,6 @@ use tokio::time::Instant;
 use super::query::Stopped;
 use super::session::Session;
 use crate::error::{Error, Result};
-use crate::event::Emitter;
-use crate::report::format;
 
 /// Our own lock's id: the ASCII letters "rehearsa".
 const OWN_LOCK: i64 = 0x7265_6865_6172_7361;
@@ -92,13 +90,18 @@ impl Lock {
         }
     }
 
-    /// Takes the lock, polling until `patience` is over. Says for whom it waits, once that takes a while. Tells whether
-    /// somebody else had it until then.
+    /// Takes the lock, polling until `patience` is over. Says for whom it waits, once, when that takes a while. Tells
+    /// whether somebody else had it until then.
     ///
     /// # Errors
     /// [`BusyError::Locked`] that names the holder.
-    pub async fn acquire(self, session: &mut Session, patience: Duration, events: Option<&Emitter>) -> Result<bool> {
-        self.poll(session, patience, events, "SELECT pg_try_advisory_lock($1)").await
+    pub async fn acquire(
+        self,
+        session: &mut Session,
+        patience: Duration,
+        say: impl FnOnce(String) + Send,
+    ) -> Result<bool> {
+        self.poll(session, patience, say, "SELECT pg_try_advisory_lock($1)").await
     }
 
     /// Takes it together with others who share it: none of them changes the schema, and whoever does has to
@@ -106,15 +109,20 @@ impl Lock {
     ///
     /// # Errors
     /// As [`Lock::acquire`].
-    pub async fn share(self, session: &mut Session, patience: Duration, events: Option<&Emitter>) -> Result<bool> {
-        self.poll(session, patience, events, "SELECT pg_try_advisory_lock_shared($1)").await
+    pub async fn share(
+        self,
+        session: &mut Session,
+        patience: Duration,
+        say: impl FnOnce(String) + Send,
+    ) -> Result<bool> {
+        self.poll(session, patience, say, "SELECT pg_try_advisory_lock_shared($1)").await
     }
 
     async fn poll(
         self,
         session: &mut Session,
         patience: Duration,
-        mut events: Option<&Emitter>,
+        say: impl FnOnce(String) + Send,
         attempt: &'static str,
     ) -> Result<bool> {
         let id = self.id(session.target().database());
@@ -122,6 +130,7 @@ impl Lock {
         let deadline = began + patience;
         let mut pause = POLL_FIRST;
         let mut waited = false;
+        let mut say = Some(say);
         loop {
             let query = sqlx::query(attempt).bind(id);
             let rows = session.fetch_bound(query).await.map_err(Stopped::doing("take the advisory lock"))?;
@@ -134,10 +143,8 @@ impl Lock {
                 let holder = holder(session, id).await?;
                 return Err(BusyError::Locked { target: session.target().to_string(), holder }.into());
             }
-            if let Some(events) = events.take_if(|_| began.elapsed() >= UNEXPLAINED) {
-                let holder = holder(session, id).await?;
-                let most = format::duration(u64::try_from(patience.as_millis()).unwrap_or(u64::MAX));
-                events.info(format!("waiting for another run, for at most {most}: {holder}"));
+            if let Some(say) = say.take_if(|_| began.elapsed() >= UNEXPLAINED) {
+                say(holder(session, id).await?);
             }
             let cancel = session.cancellation().clone();
             tokio::select! {

@@ -199,7 +199,8 @@ async fn in_its_place(cx: &Context, session: &mut Session, source: &Source<'_>, 
     let target = cx.target()?.clone();
     let place = target.database();
     // Whoever migrates meanwhile would do so in what is about to give way.
-    Lock::Run.acquire(session, cx.workspace.config.limits.run_lock_patience, Some(&cx.events)).await?;
+    let patience = cx.workspace.config.limits.run_lock_patience;
+    Lock::Run.acquire(session, patience, cx.events.waits_for_run(patience)).await?;
     let mut outside = databases::connect_beside(&target, "restore", &cx.cancel).await?;
     let old = databases::describe(&mut outside, place).await?;
     let old = old.ok_or_else(|| RestoreError::NothingToReplace { database: place.into() })?;
@@ -246,7 +247,8 @@ async fn in_its_place(cx: &Context, session: &mut Session, source: &Source<'_>, 
 /// In the target itself, whose contents the step before has made a backup of.
 async fn contents(cx: &Context, session: &mut Session, source: &Source<'_>) -> Result<Done> {
     // Whoever migrates meanwhile would do so in what is about to go.
-    Lock::Run.acquire(session, cx.workspace.config.limits.run_lock_patience, Some(&cx.events)).await?;
+    let patience = cx.workspace.config.limits.run_lock_patience;
+    Lock::Run.acquire(session, patience, cx.events.waits_for_run(patience)).await?;
     in_place::may_begin(session).await?;
     let target = session.target().clone();
     let no_copy = || BackupError::Nothing { target: target.name().into(), folder: cx.backup_folder() };

@@ -117,7 +117,8 @@ impl<'a> Pauses<'a> {
             }
         }
         if gave_way {
-            Lock::Sqlx.acquire(session, self.limits.lock_budget, Some(events)).await?;
+            let patience = self.limits.lock_budget;
+            Lock::Sqlx.acquire(session, patience, events.waits_for_run(patience)).await?;
         }
         if told.is_some() {
             events.info(format!("{}: going on after {}", self.place(), duration(milliseconds(began))));

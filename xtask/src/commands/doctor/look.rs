@@ -59,7 +59,7 @@ pub async fn all(shell: &Shell, wanted: &DoctorArgs) -> anyhow::Result<Vec<Findi
     findings.extend(of_backups.unwrap_or_else(one));
     findings.extend(of_disk.unwrap_or_else(one));
     findings.extend(of_git.unwrap_or_else(one));
-    findings.extend(of_artefact.unwrap_or_else(|late| Some(late)));
+    findings.extend(of_artefact.unwrap_or_else(Some));
     Ok(findings)
 }
 

@@ -37,6 +37,10 @@ pub fn run(surroundings: &Surroundings) -> anyhow::Result<()> {
     if !is_here("pgbouncer") {
         packages.push("pgbouncer");
     }
+    // The completions are tried in it.
+    if !is_here("zsh") {
+        packages.push("zsh");
+    }
     // Debian's Python comes without what makes a virtual environment.
     if cmd!(shell, "python3 -c").arg("import venv, ensurepip").quiet().ignore_stderr().run().is_err() {
         packages.push("python3-venv");

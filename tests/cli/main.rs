@@ -9,6 +9,7 @@ mod batch_pace;
 mod batches;
 mod batches_at_random;
 mod blockers;
+mod colours;
 mod completions;
 mod connect;
 mod contract;

@@ -82,3 +82,40 @@ async fn it_can_be_made_again_from_the_record_alone() {
     project.change("broken.json", "{}");
     project.run("report broken.json").await.must_exit(2).must_say("is no record that this version can read");
 }
+
+/// New, changed and gone, each with its lines, once for each version.
+#[tokio::test]
+async fn what_becomes_of_the_schema() {
+    let project = project()
+        .migration("1_before", "CREATE TABLE a (id int);\nCREATE TABLE b (id int);\n", "DROP TABLE b, a;\n")
+        .migration(
+            "2_release",
+            "ALTER TABLE a ADD COLUMN \"<n>\" text;\nDROP TABLE b;\nCREATE TABLE c (id int);\n",
+            "DROP TABLE c;\nCREATE TABLE b (id int);\nALTER TABLE a DROP COLUMN \"<n>\";\n",
+        )
+        .write("rehearsal.toml", "[[releases]]\nname = 'R'\nafter = 1\nto = 2\n");
+    let ended = project.run("rehearse").await;
+    ended.must_exit(0);
+    let record = ended.record();
+    let steps = record["steps"].as_array().expect("steps");
+    let told: Vec<_> = steps.iter().filter_map(|step| step.get("schema")?.as_array()).collect();
+    assert_eq!(told.len(), 1, "there and there again is the same version");
+    let lines = |change: &serde_json::Value| -> String {
+        let lines = change["lines"].as_array().expect("lines").iter().filter_map(|line| line.as_str());
+        // Whose it is differs from server to server.
+        lines.filter(|line| !line.contains(" OWNER TO ")).collect::<Vec<_>>().join("\n")
+    };
+    let changes: Vec<_> =
+        told[0].iter().map(|change| (change["became"].as_str(), change["object"].as_str(), lines(change))).collect();
+    let expected = [
+        ("changed", "TABLE public.a", "+ \"<n>\" text"),
+        ("gone", "TABLE public.b", "- CREATE TABLE public.b (\n- id integer\n- );"),
+        ("new", "TABLE public.c", "+ CREATE TABLE public.c (\n+ id integer\n+ );"),
+    ];
+    assert_eq!(changes, expected.map(|(became, object, lines)| (Some(became), Some(object), lines.to_owned())));
+    let html = project.run("report --format html").await;
+    html.must_say("What becomes of the schema").must_say("3 objects: 1 new, 1 changed, 1 gone");
+    html.must_say("+ &quot;&lt;n&gt;&quot; text");
+    ended.summary().lines().find(|line| line.contains("| gone | `TABLE public.b` |")).expect("it is in the Markdown");
+    project.run("rehearse -v").await.must_exit(0).must_say("schema: changed TABLE public.a");
+}

@@ -63,7 +63,7 @@ pub struct Common {
 /// When to use colours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Color {
-    /// At a terminal, unless NO_COLOR is set.
+    /// At a terminal, unless NO_COLOR, CLICOLOR=0 or TERM=dumb says otherwise; CLICOLOR_FORCE: everywhere.
     Auto,
     /// Always.
     Always,

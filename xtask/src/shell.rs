@@ -239,7 +239,7 @@ pub fn color(common: &Common, at_terminal: bool) -> bool {
     match common.color {
         Color::Always => true,
         Color::Never => false,
-        Color::Auto => at_terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
+        Color::Auto => by_convention(at_terminal),
     }
 }
 
@@ -265,6 +265,15 @@ fn reporters(common: &Common, records: PathBuf) -> Vec<Box<dyn Reporter>> {
         reporters.extend(github::reporters(records));
     }
     reporters
+}
+
+/// What NO_COLOR, CLICOLOR_FORCE, CLICOLOR and TERM ask for, in this order (no-color.org, bixense.com/clicolors).
+fn by_convention(at_terminal: bool) -> bool {
+    if anstyle_query::no_color() {
+        return false;
+    }
+    anstyle_query::clicolor_force()
+        || (at_terminal && anstyle_query::clicolor().unwrap_or(true) && anstyle_query::term_supports_ansi_color())
 }
 
 /// The first signal asks the run to stop, which cancels what is running and cleans up; the second

@@ -3,7 +3,7 @@
 //! There is no field that says whether this is a rehearsal. A step works on [`Context::target`],
 //! which is a sandbox or production; that is decided by the list of steps, not by a step.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -159,6 +159,8 @@ pub struct Context {
     pub planned: BTreeMap<String, u64>,
     /// What `audit` saw.
     pub before: Option<Observation>,
+    /// The versions at which it was told what has become of the schema since then.
+    pub schema_told: BTreeSet<i64>,
     /// The backup that was made last, and its folder.
     pub backup: Option<(PathBuf, Manifest)>,
     /// The address that was seen to have no pooler before it.
@@ -201,6 +203,7 @@ impl Context {
             so_far: Outcome::Done,
             planned: BTreeMap::new(),
             before: None,
+            schema_told: BTreeSet::new(),
             backup: None,
             direct: None,
             target,

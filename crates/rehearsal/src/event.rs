@@ -14,6 +14,7 @@ use crate::check::{Expectation, Severity};
 use crate::hooks::hook::When;
 use crate::plan::Direction;
 use crate::postgres::notices::Notice;
+use crate::postgres::schema_change::SchemaChange;
 use crate::postgres::version::Version;
 use crate::questions::answers::Answer;
 use crate::statement::{ClassLabel, Mode};
@@ -116,6 +117,11 @@ pub enum EventKind {
     Traffic(TrafficDone),
     /// Which locks a migration file held.
     Locks(LocksHeld),
+    /// What has become of the schema since `audit` looked at it.
+    Schema {
+        /// Its objects that are new, changed or gone.
+        changes: Vec<SchemaChange>,
+    },
     /// What going back is about to lose, counted before it is gone.
     Loss {
         /// What, and by which line of which file.

@@ -12,6 +12,7 @@ use crate::event::{
     BackupDone, CheckDone, ErrorText, Event, EventKind, HookDone, Level, LintFinding, LocksHeld, NoticeHeard, Outcome,
     RunStarted, SmokeDone, StatementDone, TrafficDone,
 };
+use crate::postgres::schema_change::SchemaChange;
 use crate::postgres::version::Version;
 use crate::questions::answers::Answer;
 
@@ -118,6 +119,9 @@ pub struct StepRecord {
     /// The locks that its files held.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub locks: Vec<LocksHeld>,
+    /// What had become of the schema since `audit` looked at it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub schema: Vec<SchemaChange>,
     /// What going back lost, and how much of it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub losses: Vec<(String, String)>,
@@ -277,6 +281,7 @@ impl Record {
                 backup: None,
                 traffic: Vec::new(),
                 locks: Vec::new(),
+                schema: Vec::new(),
                 losses: Vec::new(),
                 figures: Vec::new(),
                 notes: Vec::new(),
@@ -319,6 +324,7 @@ impl StepRecord {
             }
             EventKind::Traffic(traffic) => self.traffic.push(traffic.clone()),
             EventKind::Locks(locks) => self.locks.push(locks.clone()),
+            EventKind::Schema { changes } => self.schema.clone_from(changes),
             EventKind::Loss { what, amount } => self.losses.push((what.clone(), amount.clone())),
             EventKind::Figure { name, value } => self.figures.push((name.clone(), value.clone())),
             EventKind::Note { level, text } => self.notes.push((*level, text.clone())),

@@ -126,6 +126,12 @@ impl Schema {
         self.objects.iter().map(|(name, definition)| (name.as_str(), definition.as_str()))
     }
 
+    /// The definition of that name, as pg_dump writes both.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.objects.get(name).map(String::as_str)
+    }
+
     /// The objects that have these names.
     #[must_use]
     pub fn of(&self, is_wanted: impl Fn(&str) -> bool) -> Self {
@@ -181,7 +187,7 @@ impl Schema {
 }
 
 /// `users; Type: TABLE; Schema: public; Owner: me` as `TABLE public.users`.
-fn short(name: &str) -> String {
+pub(super) fn short(name: &str) -> String {
     let mut parts = name.split("; ");
     let object = parts.next().unwrap_or_default();
     let part = |key: &str| name.split("; ").find_map(|part| part.strip_prefix(key)).unwrap_or_default();
@@ -190,7 +196,7 @@ fn short(name: &str) -> String {
 
 /// The lines of a definition that another one lacks. The comma that follows all columns but the last is
 /// no difference of a column's.
-fn only_in<'a>(definition: &'a str, other: &'a str) -> impl Iterator<Item = &'a str> {
+pub(super) fn only_in<'a>(definition: &'a str, other: &'a str) -> impl Iterator<Item = &'a str> {
     let plain = |line: &'a str| line.trim().trim_end_matches(',');
     definition.lines().map(plain).filter(move |line| !other.lines().any(|other| plain(other) == *line))
 }

@@ -10,6 +10,7 @@ use crate::event::{
     CheckDone, CheckOutcome, Event, EventKind, HookDone, Level, LocksHeld, NoticeHeard, Outcome, Progress, Reporter,
     RunFinished, RunStarted, SmokeDone, StatementDone, StepName, TrafficDone,
 };
+use crate::postgres::schema_change::SchemaChange;
 
 /// How much is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -394,6 +395,15 @@ impl<W: Write + Send> Reporter for Terminal<W> {
             {
                 let text = self.paint("2", &format!("      {name}: {value}"));
                 self.line(&text)
+            }
+            EventKind::Schema { changes } if self.at_least(Verbosity::Verbose) => {
+                let told =
+                    |change: &SchemaChange| format!("      schema: {} {}", change.became.as_str(), change.object);
+                let lines: Vec<String> = changes.iter().map(told).collect();
+                lines.iter().try_for_each(|line| {
+                    let text = self.paint("2", line);
+                    self.line(&text)
+                })
             }
             EventKind::Note { level: Level::Warn, text } if self.at_least(Verbosity::Normal) => {
                 let mark = self.paint("33", "!");

@@ -13,10 +13,9 @@ pub(super) async fn read(cx: &Context, session: &mut Session) -> Result<Observat
     let invalid_indexes = catalog::invalid_indexes(session).await?;
     let mut observation = Observation { invalid_indexes, ..Observation::default() };
     if cx.settings.alone {
-        let tools = cx.tools(session.version()).await?;
         let mut reader = cx.connect_to_read("observe").await?;
         let session = &mut reader;
-        observation.schema = Some(Schema::read(&tools, session.target(), table, &cx.cancel).await?);
+        observation.schema = Some(schema(cx, session, table).await?);
         observation.columns = contents::tables(session, table).await?;
         observation.contents = Some(contents::read_all(session, &observation.columns).await?);
         let ours = session.target().journal().schema.clone();
@@ -24,4 +23,10 @@ pub(super) async fn read(cx: &Context, session: &mut Session) -> Result<Observat
         reader.close().await;
     }
     Ok(observation)
+}
+
+/// Reads the schema. `table` is the history's, by its whole name: it is left out.
+pub(super) async fn schema(cx: &Context, reader: &Session, table: &str) -> Result<Schema> {
+    let tools = cx.tools(reader.version()).await?;
+    Schema::read(&tools, reader.target(), table, &cx.cancel).await
 }

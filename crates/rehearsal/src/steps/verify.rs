@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 
 use super::checking;
+use super::observe;
 use super::step::{Step, StepReport};
 use crate::check::{CheckError, Severity};
 use crate::context::{Context, Observation};
@@ -10,6 +11,7 @@ use crate::error::Result;
 use crate::event::{CheckOutcome, EventKind};
 use crate::postgres::contents::{self, Contents};
 use crate::postgres::history::History;
+use crate::postgres::schema_change;
 use crate::postgres::session::Session;
 use crate::postgres::{catalog, query::Stopped};
 use crate::report::format::plural;
@@ -35,10 +37,14 @@ impl Step for Verify {
     }
 }
 
-async fn verify(cx: &Context, session: &mut Session) -> Result<StepReport> {
+/// Of more objects than this that have become something else nobody reads: they are counted.
+const OBJECTS_TOLD: usize = 500;
+
+async fn verify(cx: &mut Context, session: &mut Session) -> Result<StepReport> {
     let history = History::read(session, &cx.workspace.config.history_table).await?;
     // Files and history must agree, or the checks speak of something else.
     crate::plan::up(&cx.workspace.migrations, &history, None)?;
+    tell_schema(cx, session, history.latest_finished().unwrap_or(0)).await?;
     session.go_read_only().await.map_err(Stopped::doing("go read-only"))?;
     let before = cx.before.as_ref();
     if let Some(origin) = before.and_then(|before| before.origin.as_ref()) {
@@ -75,6 +81,27 @@ async fn verify(cx: &Context, session: &mut Session) -> Result<StepReport> {
         return Ok(StepReport::done(summary));
     }
     Ok(StepReport::warned(format!("{summary}, to look at: {}", warned.join(", "))))
+}
+
+/// Tells what has become of the schema, where nobody else changes it and `audit` has looked at it: once for each
+/// version, as a later pass sees the same.
+async fn tell_schema(cx: &mut Context, session: &mut Session, version: i64) -> Result<()> {
+    if cx.before.as_ref().is_none_or(|before| before.schema.is_none()) || !cx.schema_told.insert(version) {
+        return Ok(());
+    }
+    let table = catalog::whole_name(session, &cx.workspace.config.history_table).await?;
+    let reader = cx.connect_to_read("verify").await?;
+    let after = observe::schema(cx, &reader, &table).await?;
+    reader.close().await;
+    let Some(before) = cx.before.as_ref().and_then(|before| before.schema.as_ref()) else { return Ok(()) };
+    let mut changes = schema_change::between(before, &after);
+    let more = changes.len().saturating_sub(OBJECTS_TOLD);
+    changes.truncate(OBJECTS_TOLD);
+    if more > 0 {
+        cx.events.info(format!("{} more of the schema have become something else", plural(more as u64, "object")));
+    }
+    cx.events.emit(EventKind::Schema { changes });
+    Ok(())
 }
 
 /// Tells which tables hold something else than before, in the columns that they had before. What a

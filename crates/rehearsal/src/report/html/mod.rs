@@ -6,6 +6,7 @@ mod clients;
 mod facts;
 mod locks;
 pub mod page;
+mod schema;
 mod statements;
 mod steps;
 mod way_back;

@@ -11,6 +11,7 @@ use super::checks::{self, Checks};
 use super::clients::{self, Client};
 use super::facts::{self, Fact};
 use super::locks::{self, Locks};
+use super::schema::{self, Seen};
 use super::statements::{self, Section};
 use super::steps::{self, StepRow};
 use super::way_back::{self, WayBack};
@@ -37,6 +38,7 @@ struct Page<'a> {
     way_back: WayBack,
     checks: Checks,
     locks: Locks,
+    schema: Vec<Seen<'a>>,
     backfills: Vec<Backfill>,
     clients: Vec<Client>,
     sections: Vec<Section>,
@@ -70,6 +72,7 @@ pub fn render(record: &Record) -> io::Result<String> {
         way_back: way_back::of(record),
         checks: checks::table(record),
         locks: locks::of(record),
+        schema: schema::of(record),
         backfills: backfills::of(record),
         clients: clients::of(record),
         sections: statements::sections(record),

@@ -6,6 +6,9 @@ use crate::event::{CheckOutcome, Level, Outcome, Paused, StatementDone};
 use crate::record::{Record, StepRecord};
 use crate::report::format::{bytes, count, duration, milliseconds_of, plural};
 
+/// How many lines of an object stand here; the record has more.
+const SCHEMA_LINES: usize = 6;
+
 /// The part of a step; nothing where there is no more to it than the table says.
 pub(super) fn of(step: &StepRecord) -> Option<Folded> {
     let mut lines = Vec::new();
@@ -26,6 +29,7 @@ pub(super) fn of(step: &StepRecord) -> Option<Folded> {
     statements(&mut lines, step);
     notices(&mut lines, step);
     locks(&mut lines, step);
+    schema(&mut lines, step);
     traffic(&mut lines, step);
     checks(&mut lines, step);
     smoke(&mut lines, step);
@@ -41,6 +45,7 @@ fn title(step: &StepRecord) -> String {
         (failed, "failed check"),
         (step.smoke.len() as u64, "smoke test"),
         (step.findings.len() as u64, "finding"),
+        (step.schema.len() as u64, "schema change"),
     ];
     let counts: Vec<String> =
         parts.into_iter().filter(|(number, _)| *number > 0).map(|(number, what)| plural(number, what)).collect();
@@ -86,6 +91,21 @@ fn answers(lines: &mut Vec<String>, step: &StepRecord) {
         let yes = if answer.yes { "yes" } else { "no" };
         let (ask, by, at) = (cell(&answer.ask), cell(&answer.by), answer.at.format("%Y-%m-%d %H:%M:%S UTC"));
         format!("| {ask} | {yes} | {by} | {at} |")
+    }));
+}
+
+fn schema(lines: &mut Vec<String>, step: &StepRecord) {
+    if step.schema.is_empty() {
+        return;
+    }
+    table(lines, "| schema | object | lines |\n|---|---|---|");
+    lines.extend(step.schema.iter().map(|change| {
+        let mut parts: Vec<String> = change.lines.iter().take(SCHEMA_LINES).map(|line| code(line)).collect();
+        let more = change.lines.len() + change.left_out - parts.len();
+        if more > 0 {
+            parts.push(format!("… and {more} more"));
+        }
+        format!("| {} | {} | {} |", change.became.as_str(), code(&change.object), parts.join("<br>"))
     }));
 }
 

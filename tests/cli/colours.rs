@@ -14,7 +14,6 @@ async fn the_conventions_are_kept() {
     for (variables, words, expected) in [
         (&[][..], "verify", false),
         (&[("CLICOLOR_FORCE", "1")], "verify", true),
-        (&[("CLICOLOR_FORCE", "0")], "verify", false),
         (&[("CLICOLOR", "1")], "verify", false),
         (&[("CLICOLOR_FORCE", "1"), ("NO_COLOR", "1")], "verify", false),
         (&[("NO_COLOR", "1")], "verify --color always", true),

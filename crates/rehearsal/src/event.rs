@@ -14,9 +14,9 @@ use crate::check::{Expectation, Severity};
 use crate::hooks::hook::When;
 use crate::plan::Direction;
 use crate::postgres::notices::Notice;
-use crate::postgres::schema_change::SchemaChange;
 use crate::postgres::version::Version;
 use crate::questions::answers::Answer;
+use crate::schema_change::SchemaChange;
 use crate::statement::{ClassLabel, Mode};
 use crate::traffic::Code;
 

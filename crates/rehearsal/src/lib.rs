@@ -54,6 +54,7 @@ pub mod release;
 pub mod repair;
 pub mod report;
 pub mod run;
+pub mod schema_change;
 mod sections;
 pub mod smoke;
 pub mod source;

@@ -12,9 +12,9 @@ use crate::event::{
     BackupDone, CheckDone, ErrorText, Event, EventKind, HookDone, Level, LintFinding, LocksHeld, NoticeHeard, Outcome,
     RunStarted, SmokeDone, StatementDone, TrafficDone,
 };
-use crate::postgres::schema_change::SchemaChange;
 use crate::postgres::version::Version;
 use crate::questions::answers::Answer;
+use crate::schema_change::SchemaChange;
 
 /// Version of the record's format; it goes up when a field changes its meaning or goes away.
 pub const FORMAT: u32 = 1;

@@ -32,7 +32,6 @@ pub mod query;
 pub mod relations;
 pub mod rights;
 pub mod schema;
-pub mod schema_change;
 pub mod sequences;
 pub mod session;
 pub mod settings;

@@ -187,7 +187,7 @@ impl Schema {
 }
 
 /// `users; Type: TABLE; Schema: public; Owner: me` as `TABLE public.users`.
-pub(super) fn short(name: &str) -> String {
+pub(crate) fn short(name: &str) -> String {
     let mut parts = name.split("; ");
     let object = parts.next().unwrap_or_default();
     let part = |key: &str| name.split("; ").find_map(|part| part.strip_prefix(key)).unwrap_or_default();
@@ -196,7 +196,7 @@ pub(super) fn short(name: &str) -> String {
 
 /// The lines of a definition that another one lacks. The comma that follows all columns but the last is
 /// no difference of a column's.
-pub(super) fn only_in<'a>(definition: &'a str, other: &'a str) -> impl Iterator<Item = &'a str> {
+pub(crate) fn only_in<'a>(definition: &'a str, other: &'a str) -> impl Iterator<Item = &'a str> {
     let plain = |line: &'a str| line.trim().trim_end_matches(',');
     definition.lines().map(plain).filter(move |line| !other.lines().any(|other| plain(other) == *line))
 }

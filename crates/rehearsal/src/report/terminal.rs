@@ -10,7 +10,7 @@ use crate::event::{
     CheckDone, CheckOutcome, Event, EventKind, HookDone, Level, LocksHeld, NoticeHeard, Outcome, Progress, Reporter,
     RunFinished, RunStarted, SmokeDone, StatementDone, StepName, TrafficDone,
 };
-use crate::postgres::schema_change::SchemaChange;
+use crate::schema_change::SchemaChange;
 
 /// How much is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

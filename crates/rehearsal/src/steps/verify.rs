@@ -11,10 +11,10 @@ use crate::error::Result;
 use crate::event::{CheckOutcome, EventKind};
 use crate::postgres::contents::{self, Contents};
 use crate::postgres::history::History;
-use crate::postgres::schema_change;
 use crate::postgres::session::Session;
 use crate::postgres::{catalog, query::Stopped};
 use crate::report::format::plural;
+use crate::schema_change;
 
 /// See the module.
 pub struct Verify;

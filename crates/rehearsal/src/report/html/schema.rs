@@ -2,9 +2,9 @@
 
 use serde::Serialize;
 
-use crate::postgres::schema_change::{Became, SchemaChange};
 use crate::record::{Record, StepRecord};
 use crate::report::format::plural;
+use crate::schema_change::{Became, SchemaChange};
 
 /// What one step saw.
 #[derive(Serialize)]

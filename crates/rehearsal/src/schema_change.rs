@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::schema::{Schema, only_in, short};
+use crate::postgres::schema::{Schema, only_in, short};
 
 /// How many lines of one object are kept: a table with more columns, or a function, is read in its migration.
 const LINES: usize = 40;

@@ -24,6 +24,7 @@ use crate::exit::{self, Told};
 use crate::github;
 use crate::machine;
 use crate::out::{self, Pipe};
+use crate::outlook;
 
 /// How many rows fixtures make where no fixtures are asked for.
 const NO_ROWS: u64 = 0;
@@ -252,7 +253,9 @@ fn reporters(common: &Common, records: PathBuf) -> Vec<Box<dyn Reporter>> {
     let at_terminal = if common.json { std::io::stderr().is_terminal() } else { std::io::stdout().is_terminal() };
     let color = color(common, at_terminal);
     let progress = std::io::stderr().is_terminal() && !common.no_progress && verbosity > Verbosity::Quiet;
-    let style = Style { verbosity, color, progress };
+    let columns = || if common.json { outlook::width(std::io::stderr()) } else { outlook::width(std::io::stdout()) };
+    let width = at_terminal.then(columns);
+    let style = Style { verbosity, color, progress, width };
     // The evidence first: what is shown may fail without it.
     let mut reporters: Vec<Box<dyn Reporter>> = vec![Box::new(RecordFile::new(records.clone()))];
     if common.json {

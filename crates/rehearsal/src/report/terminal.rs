@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::format::{bytes, count, duration, milliseconds_of, plural, shortened};
+use super::format::{bytes, count, duration, milliseconds_of, plural, shortened, wrapped};
 use crate::event::{
     CheckDone, CheckOutcome, Event, EventKind, HookDone, Level, LocksHeld, NoticeHeard, Outcome, Progress, Reporter,
     RunFinished, RunStarted, SmokeDone, StatementDone, StepName, TrafficDone,
@@ -32,7 +32,13 @@ pub struct Style {
     pub color: bool,
     /// A line that moves. Only for a terminal.
     pub progress: bool,
+    /// How many characters a line of the terminal takes. Elsewhere lines are not broken: programs read them.
+    pub width: Option<usize>,
 }
+
+/// Where a step's figure begins on its line, and in the table at the end.
+const FIGURE_COLUMN: usize = 28;
+const TABLE_COLUMN: usize = 38;
 
 /// How wide a finding is shown at most.
 const FOUND: usize = 100;
@@ -40,6 +46,9 @@ const FOUND: usize = 100;
 /// A lock that is held for longer is told unasked: the first `lock_timeout` of a release's own
 /// statements, so what we would not wait for ourselves.
 const LONG_LOCK_MS: u64 = 200;
+
+/// Where fewer characters than this are left, breaking lines makes them no easier to read.
+const NARROWEST: usize = 30;
 
 /// Writes to a terminal, or plain lines to anything else.
 pub struct Terminal<W> {
@@ -80,6 +89,16 @@ impl<W: Write + Send> Terminal<W> {
         } else {
             writeln!(self.out, "{text}")?;
             self.out.flush()
+        }
+    }
+
+    /// A text that begins in that column, and stays right of it where it needs several lines.
+    fn hanging(&self, column: usize, text: &str) -> String {
+        match self.style.width {
+            Some(width) if width >= column + NARROWEST && column + text.chars().count() > width => {
+                wrapped(text, width - column).join(&format!("\n{:column$}", ""))
+            }
+            _ => text.to_owned(),
         }
     }
 
@@ -155,14 +174,10 @@ impl<W: Write + Send> Terminal<W> {
         if done.already_done {
             figures.push("done by an earlier run".into());
         }
-        let text = format!(
-            "      {}:{} {} — {}",
-            done.version,
-            done.line,
-            shortened(&done.summary, FOUND),
-            figures.join(", ")
-        );
-        let text = self.paint("2", &text);
+        let place = format!("      {}:{} ", done.version, done.line);
+        let text = format!("{} — {}", shortened(&done.summary, FOUND), figures.join(", "));
+        let text = self.hanging(place.chars().count(), &text);
+        let text = self.paint("2", &format!("{place}{text}"));
         self.line(&text)
     }
 
@@ -265,7 +280,8 @@ impl<W: Write + Send> Terminal<W> {
         }
         let name = self.steps.get(index).map_or("", |step| step.name.as_str()).to_owned();
         let mark = self.mark(outcome);
-        self.line(&format!("  {mark} {name:<12} {:>9}  {}", duration(time), shown(outcome, summary)))
+        let figure = self.hanging(FIGURE_COLUMN, &shown(outcome, summary));
+        self.line(&format!("  {mark} {name:<12} {:>9}  {figure}", duration(time)))
     }
 
     fn finished(&mut self, finished: &RunFinished) -> io::Result<()> {
@@ -321,7 +337,8 @@ impl<W: Write + Send> Terminal<W> {
             };
             let painted = self.paint(code, &format!("{:<11}", outcome.as_str()));
             let planned = beside(&planned.map_or_else(String::new, duration));
-            self.line(&format!("  {name:<12} {painted} {:>9}  {planned}{}", duration(time), shown(outcome, &summary)))?;
+            let figure = self.hanging(TABLE_COLUMN + planned.chars().count(), &shown(outcome, &summary));
+            self.line(&format!("  {name:<12} {painted} {:>9}  {planned}{figure}", duration(time)))?;
         }
         self.line("")
     }
@@ -425,6 +442,31 @@ impl<W: Write + Send> Reporter for Terminal<W> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn step(width: Option<usize>, summary: &str) -> String {
+        let mut out = Vec::new();
+        let style = Style { verbosity: Verbosity::Normal, color: false, progress: false, width };
+        let mut terminal = Terminal::new(&mut out, style);
+        terminal.step_finished(0, Outcome::Done, summary, 5).expect("it is written");
+        terminal.table().expect("it is written");
+        String::from_utf8(out).expect("text")
+    }
+
+    #[test]
+    fn lines_fit_into_a_terminal_and_are_whole_elsewhere() {
+        let summary = "as many words as a summary may have ".repeat(6);
+        for width in [70, 80, 120] {
+            let text = step(Some(width), &summary);
+            assert!(text.lines().all(|line| line.chars().count() <= width), "{text}");
+            assert_eq!(text.matches("summary").count(), 12, "{text}");
+            let broken = text.lines().filter(|line| line.starts_with(&" ".repeat(FIGURE_COLUMN)));
+            assert!(broken.count() >= 2, "{text}");
+        }
+        let whole = step(None, &summary);
+        assert!(whole.lines().any(|line| line.chars().count() > 200), "{whole}");
+        // In a terminal too narrow for both, a line is the terminal's to break.
+        assert_eq!(step(Some(40), &summary), whole);
+    }
 
     #[test]
     fn progress_tells_rate_and_rest() {

@@ -61,6 +61,7 @@ mod stopped;
 mod store;
 mod swap;
 mod target;
+mod terminal;
 mod tls;
 mod together;
 mod traffic;

@@ -206,6 +206,15 @@ impl Project {
         Running::start(self.command(words), words, self.folder.path().to_owned())
     }
 
+    /// Starts the command at a terminal, as util-linux's `script` makes one: both of its outputs are its stdout.
+    #[must_use]
+    pub fn start_at_terminal(&self, words: &str) -> Running {
+        let mut command = Command::new("script");
+        command.args(["-qefc", &format!("exec '{}' {words}", self.program.display()), "/dev/null"]);
+        self.surround(&mut command).env("TERM", "xterm");
+        Running::start(command, words, self.folder.path().to_owned())
+    }
+
     /// Runs a line of a shell as somebody does who follows the guide: all that is printed is in its stdout, in the
     /// order of a terminal.
     ///

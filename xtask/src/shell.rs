@@ -14,6 +14,7 @@ use rehearsal::postgres::{Session, direct};
 use rehearsal::report::file::RecordFile;
 use rehearsal::report::json::Json;
 use rehearsal::report::terminal::{Style, Terminal, Verbosity};
+use rehearsal::report::waiting::Waiting;
 use rehearsal::run::{self, Command};
 use rehearsal::source::MigrationSet;
 use rehearsal::target::{Target, TargetError};
@@ -107,6 +108,8 @@ impl Shell {
 
     /// A connection for a command that only looks.
     pub async fn connect(&self, target: &Target, purpose: &str) -> Result<Session, rehearsal::Error> {
+        let moves = !self.common.quiet && !self.common.no_progress;
+        let _shown = moves.then(|| Waiting::show(&format!("connecting to {target}")));
         Session::connect(target, purpose, &self.cancel).await
     }
 

@@ -11,4 +11,5 @@ pub mod markdown;
 pub mod plan;
 pub mod status;
 pub mod terminal;
+pub mod waiting;
 pub mod ways;

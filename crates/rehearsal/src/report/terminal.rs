@@ -112,7 +112,8 @@ impl<W: Write + Send> Terminal<W> {
         let names: Vec<&str> = run.steps.iter().map(|step| step.name.as_str()).collect();
         let title = self.paint("1", &format!("{} · {}{release}", run.command, run.target));
         self.line(&title)?;
-        let steps = self.paint("2", &format!("  {}", names.join(" → ")));
+        let steps = self.hanging(2, &names.join(" → "));
+        let steps = self.paint("2", &format!("  {steps}"));
         self.line(&steps)
     }
 

@@ -247,16 +247,20 @@ fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ").replace('<', "&lt;")
 }
 
+/// Opens the list of those options in each help.
+const COMMON: &str = "Options of every command:";
+
 /// The options, each with its lines, and the help without them. What stands behind them (examples) is part of the rest.
 fn options(help: &str) -> (Vec<String>, String) {
     let (mut found, mut rest, mut inside) = (Vec::<String>::new(), String::new(), false);
     for line in help.lines() {
         inside = match line {
-            "Options:" => true,
+            "Options:" | COMMON => true,
             _ => inside && (line.is_empty() || line.starts_with(' ')),
         };
         let begins = line.trim_start().starts_with('-') && line.len() - line.trim_start().len() <= 6;
         match found.last_mut() {
+            _ if line == COMMON => {}
             _ if !inside || line == "Options:" => rest.push_str(&format!("{line}\n")),
             _ if begins => found.push(format!("{line}\n")),
             Some(option) => option.push_str(&format!("{line}\n")),

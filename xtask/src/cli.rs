@@ -11,6 +11,8 @@ use rehearsal::backup::repository::check::Share;
 use rehearsal::backup::rows::Format;
 use rehearsal::providers::Choice;
 
+use crate::examples;
+
 /// Rehearse a database migration on a copy, prove the way back, then run the very same steps for real.
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask", version, max_term_width = 100)]
@@ -25,7 +27,7 @@ use rehearsal::providers::Choice;
 Exit codes: 0 done, 1 failed, 2 usage or configuration, 3 refused by a check or gate,
 4 busy or unreachable (try again), 5 stopped half-way (run it again), 130 interrupted")]
 pub struct Cli {
-    #[command(flatten)]
+    #[command(flatten, next_help_heading = "Options of every command")]
     pub common: Common,
     #[command(subcommand)]
     pub command: Command,
@@ -227,6 +229,7 @@ impl From<ProofArg> for ProofLevel {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Run the whole release on a throwaway server: there, back, and there again
+    #[command(after_help = examples::REHEARSE)]
     Rehearse {
         /// The release of rehearsal.toml; the newest by default
         #[arg(long, value_name = "NAME")]
@@ -246,6 +249,7 @@ pub enum Command {
         sandbox: SandboxArgs,
     },
     /// Send the smoke tests to a service that runs
+    #[command(after_help = examples::SMOKE)]
     Smoke {
         /// Where it is: http://host:port
         #[arg(long, value_name = "URL", env = "REHEARSAL_URL")]
@@ -256,6 +260,7 @@ pub enum Command {
     },
     /// Make a backup; it counts only after it was restored and compared
     #[command(args_conflicts_with_subcommands = true)]
+    #[command(after_help = examples::DB_BACKUP)]
     DbBackup {
         #[command(subcommand)]
         about: Option<BackupCommand>,
@@ -273,6 +278,7 @@ pub enum Command {
         sandbox: SandboxArgs,
     },
     /// Make a copy of a backup for laptops and CI: every column under a rule of rehearsal.toml
+    #[command(after_help = examples::ANONYMISE)]
     Anonymise {
         /// Its id, its folder, or its URL in an object store; the newest proven one of the target by default
         #[arg(conflicts_with = "fresh")]
@@ -291,6 +297,7 @@ pub enum Command {
     },
     /// Restore a backup into a new database beside the old one, or in its place
     #[command(group = clap::ArgGroup::new("place").args(["swap", "clean"]))]
+    #[command(after_help = examples::RESTORE)]
     Restore {
         /// Its id, its folder, or its URL in an object store; the newest proven one of the target by default
         backup: Option<String>,
@@ -312,6 +319,7 @@ pub enum Command {
         clean: bool,
     },
     /// Apply the pending migrations
+    #[command(after_help = examples::MIGRATE)]
     Migrate {
         #[command(flatten)]
         goal: GoalArgs,
@@ -322,12 +330,14 @@ pub enum Command {
         answers: AnswerArgs,
     },
     /// Run the checks, and compare with what the last migration saw before it began
+    #[command(after_help = examples::VERIFY)]
     Verify {
         /// Also prepare the code's queries (.sqlx), without running them
         #[arg(long)]
         contract: bool,
     },
     /// Run the checks and read the logs again and again for a while; the first bad news ends it
+    #[command(after_help = examples::WATCH)]
     Watch {
         /// How long
         #[arg(long = "for", default_value = "5min", value_name = "TIME", value_parser = humantime::parse_duration)]
@@ -337,6 +347,7 @@ pub enum Command {
         every: Duration,
     },
     /// Undo migrations, newest first; a backup is made before
+    #[command(after_help = examples::ROLLBACK)]
     Rollback {
         /// The newest version that stays; 0 keeps none
         #[arg(long, value_name = "VERSION", conflicts_with = "steps")]
@@ -356,6 +367,7 @@ pub enum Command {
         sandbox: SandboxArgs,
     },
     /// Record a version as applied without running it, once the target is proven to have what it makes
+    #[command(after_help = examples::MARK_APPLIED)]
     MarkApplied {
         /// The version
         version: i64,
@@ -369,6 +381,7 @@ pub enum Command {
         sandbox: SandboxArgs,
     },
     /// Show where history and files disagree; with a version, record its edited file as it is now
+    #[command(after_help = examples::REPAIR)]
     Repair {
         /// The version whose file was edited; without one, nothing is written
         #[arg(requires = "reason")]
@@ -378,14 +391,13 @@ pub enum Command {
         reason: Option<String>,
     },
     /// Show what is applied, what is pending, and what restores left beside; writes nothing
+    #[command(after_help = examples::STATUS)]
     Status,
     /// Look whether everything is there that commands need, and say what to do about what is not; writes nothing
-    #[command(after_help = "Examples:
-  cargo xtask doctor                                      this machine, and the target `dev`
-  cargo xtask doctor --target production --for migrate    what keeps `migrate` from working there
-  cargo xtask doctor --artefact dist/app                  whether what ships has every migration")]
+    #[command(after_help = examples::DOCTOR)]
     Doctor(DoctorArgs),
     /// Show what `migrate` or `rollback` would do, statement by statement; writes nothing
+    #[command(after_help = examples::PLAN)]
     Plan {
         #[command(flatten)]
         goal: GoalArgs,
@@ -393,10 +405,7 @@ pub enum Command {
         shown: PlanArgs,
     },
     /// Make a run's report again, from its record alone
-    #[command(after_help = "Examples:
-  cargo xtask report > report.html                   the newest run
-  cargo xtask report --format markdown RUN           another one, as its record's file is called
-  cargo xtask report path/to/record.json -o r.html   a record from elsewhere")]
+    #[command(after_help = examples::REPORT)]
     Report {
         /// A record's file, or the run's name; the newest by default
         record: Option<String>,
@@ -408,12 +417,13 @@ pub enum Command {
         output: Option<PathBuf>,
     },
     /// Print a script that completes command lines
-    #[command(after_help = "The README says how to install it")]
+    #[command(after_help = examples::COMPLETIONS)]
     Completions {
         /// For which shell
         shell: CompletionShell,
     },
     /// Print a JSON Schema
+    #[command(after_help = examples::SCHEMA)]
     Schema {
         /// Of what
         of: SchemaOf,
@@ -426,10 +436,13 @@ pub enum Command {
         arguments: Vec<String>,
     },
     /// Check the format, and let clippy look at all of the code
+    #[command(after_help = examples::LINT)]
     Lint,
     /// Install what the test suite needs and this machine lacks (Debian and Ubuntu), and the checkers of workflows
+    #[command(after_help = examples::SETUP)]
     Setup,
     /// Run the test suite, over every provider that this machine has
+    #[command(after_help = examples::TEST)]
     Test {
         /// Only this provider: local or docker
         #[arg(long)]
@@ -439,6 +452,7 @@ pub enum Command {
         arguments: Vec<String>,
     },
     /// Measure speed as ratios against the tools that a user would use otherwise
+    #[command(after_help = examples::BENCH)]
     Bench {
         /// How many users the big table has
         #[arg(long, default_value_t = 1_000_000, value_name = "N")]
@@ -489,13 +503,16 @@ pub enum ReportFormat {
 #[derive(Debug, Subcommand)]
 pub enum BackupCommand {
     /// Show what there is, and what of it counts; writes nothing
+    #[command(after_help = examples::LIST)]
     List,
     /// Show one backup with its tables; writes nothing
+    #[command(after_help = examples::SHOW)]
     Show {
         /// Its id, its folder, or its URL in an object store
         backup: String,
     },
     /// Read backups again and compare every byte: as they should be (0), wrong (3), or not checked (1, 4)
+    #[command(after_help = examples::CHECK)]
     Check {
         /// The backup; the newest by default
         backup: Option<String>,
@@ -512,11 +529,13 @@ pub enum BackupCommand {
         sandbox: SandboxArgs,
     },
     /// Remove the backups that no rule of [backup.keep] keeps; never the newest proven one
+    #[command(after_help = examples::PRUNE)]
     Prune {
         /// Only show what would be removed
         #[arg(long)]
         dry_run: bool,
     },
     /// Send the backups that wait on this machine, since an upload did not end
+    #[command(after_help = examples::UPLOAD)]
     Upload,
 }

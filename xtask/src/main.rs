@@ -4,6 +4,7 @@
 mod backup_source;
 mod cli;
 mod commands;
+mod examples;
 mod exit;
 mod github;
 mod goal;

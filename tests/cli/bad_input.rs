@@ -470,3 +470,51 @@ async fn a_right_password_shows_nowhere() {
     }
     database.execute(&format!("REASSIGN OWNED BY {role} TO CURRENT_USER; DROP OWNED BY {role}")).await;
 }
+
+/// The server's words for it hold a whole row; records and logs are read by others.
+#[tokio::test]
+async fn a_row_that_does_not_fit_is_told_nowhere() {
+    let database = Database::create().await;
+    let project = project()
+        .migration(
+            "1_a",
+            "CREATE TABLE a (id int, email text NOT NULL);\nINSERT INTO a VALUES (1, 'geheim');\n",
+            "DROP TABLE a;\n",
+        )
+        .migration(
+            "2_b",
+            "UPDATE a SET id = NULL;\nALTER TABLE a ADD CHECK (id > 0), ALTER COLUMN id SET NOT NULL;\n",
+            "SELECT 1;\n",
+        )
+        .migration("3_c", "ALTER TABLE a ADD COLUMN n int CHECK (n > 0);\nUPDATE a SET n = -id;\n", "SELECT 1;\n")
+        .on(&database);
+    project.run("migrate --to 1").await.must_exit(0);
+    for last in ["2", "3"] {
+        if last == "3" {
+            project.change("migrations/2_b.up.sql", "SELECT 1;\n");
+        }
+        let ended = project.run(&format!("migrate --to {last}")).await;
+        ended.must_exit(1).must_say("some rows do not follow it");
+        assert!(!ended.text().contains("geheim"), "{}", ended.text());
+        let record = ended.record().to_string();
+        assert!(!record.contains("Failing row"), "{record}");
+    }
+}
+
+/// What stands in the way is named, and nobody is told to drop all of it unseen.
+#[tokio::test]
+async fn what_depends_on_it_is_named() {
+    let database = Database::create().await;
+    let project = project()
+        .migration(
+            "1_a",
+            "CREATE TABLE a (id int);\nCREATE VIEW v AS SELECT id FROM a;\n",
+            "DROP VIEW v;\nDROP TABLE a;\n",
+        )
+        .migration("2_b", "DROP TABLE a;\n", "CREATE TABLE a (id int);\n")
+        .on(&database);
+    let ended = project.run("migrate").await;
+    ended.must_exit(1);
+    let hint = ended.error().1;
+    assert!(hint.contains("view v depends on table a") && hint.contains("CASCADE would drop all of it"), "{hint}");
+}

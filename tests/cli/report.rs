@@ -81,6 +81,10 @@ async fn it_can_be_made_again_from_the_record_alone() {
     project.run("report nothing").await.must_exit(2).must_say("cannot read");
     project.change("broken.json", "{}");
     project.run("report broken.json").await.must_exit(2).must_say("is no record that this version can read");
+    let mut newer = ended.record();
+    newer["format"] = 2.into();
+    project.change("newer.json", &newer.to_string());
+    project.run("report newer.json").await.must_exit(2).must_say("its format is 2, and this version reads 1");
 }
 
 /// New, changed and gone, each with its lines, once for each version.

@@ -91,6 +91,10 @@ async fn a_release_goes_to_staging_then_to_production_and_back() {
     ]);
     // Each job knows the secrets of its own environment alone.
     given.insert("secrets.STAGING_DATABASE_URL".into(), staging.url());
+    // A backup on the runner's disk would go with it.
+    let ran = workflow.run("staging", &project, &given, &[]).await;
+    ran[0].ended.must_exit(2).must_say("REHEARSAL_BACKUP_TO is set, and empty");
+    given.insert("vars.BACKUP_TO".into(), "backups".into());
     let ran = workflow.run("staging", &project, &given, &[]).await;
     must_be_good(&ran, &workflow.lines("staging"));
     assert_eq!((version(&staging).await, version(&production).await), (AFTER, BEFORE));

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use rehearsal::Kind;
 use rehearsal::doctor::{Area, Finding};
+use rehearsal::report::format::harmless;
 
 use crate::github;
 
@@ -77,9 +78,9 @@ pub fn of(outcome: anyhow::Result<()>) -> ExitCode {
     };
     let mut stderr = std::io::stderr().lock();
     // Nothing is left to do when not even stderr takes it.
-    let _ = writeln!(stderr, "error: {message}");
+    let _ = writeln!(stderr, "error: {}", harmless(&message));
     if let Some(hint) = &hint {
-        let _ = writeln!(stderr, " what to do: {hint}");
+        let _ = writeln!(stderr, " what to do: {}", harmless(hint));
     }
     if github::is_there() {
         let _ = writeln!(stderr, "{}", github::error(&message, hint.as_deref(), place.as_ref()));

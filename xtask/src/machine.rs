@@ -91,7 +91,14 @@ const BACKUP_TO: &str = "REHEARSAL_BACKUP_TO";
 
 /// Where backups are kept, if the environment says so.
 pub fn backup_place() -> anyhow::Result<Option<Location>> {
-    let Some(place) = std::env::var(BACKUP_TO).ok().filter(|place| !place.trim().is_empty()) else { return Ok(None) };
+    let Ok(place) = std::env::var(BACKUP_TO) else { return Ok(None) };
+    if place.trim().is_empty() {
+        // A workflow whose variable was never set: its backups would go with the runner's disk.
+        return Err(exit::usage(
+            format!("{BACKUP_TO} is set, and empty"),
+            "name a place in it (on GitHub: the variable BACKUP_TO of the repository), or do not set it",
+        ));
+    }
     let place = place.trim().parse();
     place.map(Some).map_err(|complaint: String| {
         exit::usage(format!("{BACKUP_TO}: {complaint}"), "give it as `to` stands under [backup] of rehearsal.toml")

@@ -59,7 +59,7 @@ pub async fn run(
             retry: None,
             release: names(&releases),
             steps: lists::rehearse(&rehearsal(&services, after, &versions)),
-            next: Some("cargo xtask rehearse --target staging (or another target of rehearsal.toml)".into()),
+            next: Some(format!("cargo xtask rehearse --target {}", next_target(&shell.config))),
         };
         return shell.run(command, workspace, settings, None, |_| {}).await;
     };
@@ -204,4 +204,12 @@ fn newest_alone(workspace: &Workspace) -> Result<(i64, Vec<i64>), rehearsal::Err
         return Err(ConfigError::NothingToRehearse { folder: workspace.config.migrations.clone() }.into());
     };
     Ok((versions.next().unwrap_or(0), vec![to]))
+}
+
+/// Where a release goes behind a fresh sandbox: to another target than the one at the desk, to one that is not protected
+/// if there is any.
+fn next_target(config: &Config) -> &str {
+    let others = || config.targets.iter().filter(|(name, _)| **name != config.default_target);
+    let next = others().find(|(_, target)| !target.protected).or_else(|| others().next());
+    next.map_or(config.default_target.as_str(), |(name, _)| name)
 }

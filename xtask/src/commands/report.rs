@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use rehearsal::record::Record;
+use rehearsal::record::{FORMAT, Record};
 use rehearsal::report::html::page;
 use rehearsal::report::markdown::page as markdown;
 
@@ -56,7 +56,11 @@ fn read(path: &Path) -> anyhow::Result<Record> {
     let hint = "name a record, as the last line of a run does, or its run";
     let bytes =
         std::fs::read(path).map_err(|error| exit::usage(format!("cannot read {}: {error}", path.display()), hint))?;
-    serde_json::from_slice(&bytes).map_err(|error| {
-        exit::usage(format!("{} is no record that this version can read: {error}", path.display()), hint)
-    })
+    let unreadable =
+        |why: String| exit::usage(format!("{} is no record that this version can read: {why}", path.display()), hint);
+    let record: Record = serde_json::from_slice(&bytes).map_err(|error| unreadable(error.to_string()))?;
+    match record.format {
+        FORMAT => Ok(record),
+        other => Err(unreadable(format!("its format is {other}, and this version reads {FORMAT}"))),
+    }
 }

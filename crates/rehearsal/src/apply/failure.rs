@@ -140,11 +140,16 @@ impl StatementError {
                 self.detail.as_ref().map_or_else(String::new, |detail| format!(": {detail}"))
             )),
             // What VALIDATE finds comes without a row: the scan stops at the first one.
-            Some("23502" | "23503" | "23514") => self.detail.clone().or_else(|| {
-                Some(
-                    "some rows do not follow it: find them by the constraint's condition and put them right".to_owned(),
-                )
-            }),
+            // The detail is the key that leads nowhere.
+            Some("23503") if self.detail.is_some() => self.detail.clone(),
+            // The detail is a whole row, which nobody wants to find in a log.
+            Some("23502" | "23503" | "23514") => Some(
+                "some rows do not follow it: find them by the constraint's condition and put them right".to_owned(),
+            ),
+            Some("2BP01") => Some(format!(
+                "see to what depends on it first, in this file{}; CASCADE would drop all of it",
+                self.detail.as_ref().map_or_else(String::new, |detail| format!(": {detail}"))
+            )),
             Some("57014") => Some(
                 "it took longer than its time limit (`limits` in rehearsal.toml); batch it, or raise the limit (`-- rehearsal: statement_timeout=1h` in the file's head is for this file alone; outside of a transaction it is concurrently_timeout)"
                     .to_owned(),

@@ -47,11 +47,28 @@ pub fn bytes(number: u64) -> String {
     }
 }
 
+/// Whether a character would not be shown but do something: move the cursor, or turn round what stands behind it.
+fn steers(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// The lines of a text that a server or a file may have had a word in, so that they steer no terminal and no runner
+/// of workflows: to that one, `::` at a line's beginning and `##[` anywhere are commands.
+#[must_use]
+pub fn harmless(text: &str) -> String {
+    let line = |line: &str| {
+        let shown: String = line.chars().map(|c| if c != '\t' && steers(c) { ' ' } else { c }).collect();
+        let line = shown.replace("##[", "## [");
+        if line.trim_start().starts_with("::") { line.replacen("::", ": :", 1) } else { line }
+    };
+    text.lines().map(line).collect::<Vec<_>>().join("\n")
+}
+
 /// At most so many characters, with an ellipsis where something was cut; control characters, which
 /// could steer a terminal, are shown as blanks.
 #[must_use]
 pub fn shortened(text: &str, most: usize) -> String {
-    let clean = text.chars().map(|c| if c.is_control() { ' ' } else { c });
+    let clean = text.chars().map(|c| if steers(c) { ' ' } else { c });
     if text.chars().count() <= most {
         return clean.collect();
     }
@@ -94,6 +111,11 @@ pub fn plural(number: u64, one: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_server_says_steers_nothing() {
+        assert_eq!(harmless("a\u{1b}[2Jb\n  ::error::x\n##[group]\u{202e}y"), "a [2Jb\n  : :error::x\n## [group] y");
+    }
 
     #[test]
     fn figures_are_short() {

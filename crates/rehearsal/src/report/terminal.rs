@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::format::{bytes, count, duration, milliseconds_of, plural, shortened, wrapped};
+use super::format::{bytes, count, duration, harmless, milliseconds_of, plural, shortened, wrapped};
 use crate::event::{
     CheckDone, CheckOutcome, Event, EventKind, HookDone, Level, LocksHeld, NoticeHeard, Outcome, Progress, Reporter,
     RunFinished, RunStarted, SmokeDone, StatementDone, StepName, TrafficDone,
@@ -294,13 +294,13 @@ impl<W: Write + Send> Terminal<W> {
         }
         if let Some(error) = &finished.error {
             let message = self.paint("31", "error:");
-            self.line(&format!("{message} {}", error.message))?;
+            self.line(&format!("{message} {}", harmless(&error.message)))?;
             for line in error.excerpt.iter().flat_map(|excerpt| excerpt.lines()) {
-                self.line(line)?;
+                self.line(&harmless(line))?;
             }
             if let Some(hint) = &error.hint {
                 let next = self.paint("36", " what to do:");
-                self.line(&format!("{next} {hint}"))?;
+                self.line(&format!("{next} {}", harmless(hint)))?;
             }
         } else {
             let mark = self.mark(finished.outcome);

@@ -49,15 +49,16 @@ pub(super) fn rows(record: &Record) -> Vec<StepRow> {
     let offset = |at: chrono::DateTime<chrono::Utc>| {
         u64::try_from((at - record.started_at).num_milliseconds()).unwrap_or_default()
     };
-    let ends = record.steps.iter().map(|step| offset(step.started_at) + step.duration_ms.unwrap_or_default());
+    let ends =
+        record.steps.iter().map(|step| offset(step.started_at).saturating_add(step.duration_ms.unwrap_or_default()));
     let whole = ends.chain(record.duration_ms).max().unwrap_or_default().max(1);
     let announced = record.run.steps.iter().enumerate();
     announced
         .map(|(index, step)| {
             let done = record.steps.iter().find(|done| done.index == index);
             let bar = done.map(|done| {
-                let x = (offset(done.started_at) * WIDTH / whole).min(WIDTH - LEAST);
-                let width = done.duration_ms.unwrap_or_default() * WIDTH / whole;
+                let x = (offset(done.started_at).saturating_mul(WIDTH) / whole).min(WIDTH - LEAST);
+                let width = done.duration_ms.unwrap_or_default().saturating_mul(WIDTH) / whole;
                 Bar { x, width: width.clamp(LEAST, WIDTH - x) }
             });
             let ended = done.and_then(|done| done.outcome);

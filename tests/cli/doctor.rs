@@ -1,7 +1,5 @@
 //! `doctor`: what would keep a command from working is told, with what to do, and nothing is changed.
 
-use std::process::Command;
-
 use insta::assert_snapshot;
 use rehearsal_tests::{Database, Ended, Pooler, Project, pooler, words};
 use serde_json::Value;
@@ -30,16 +28,6 @@ fn must_find(ended: &Ended, area: &str, level: &str, what: &str) {
     let all = findings(ended);
     let there = all.iter().any(|(a, l, w)| a == area && l == level && w.contains(what));
     assert!(there, "{level} {area}: {what}\n{all:#?}");
-}
-
-fn git(project: &Project, words: &[&str]) {
-    let output = Command::new("git")
-        .args(["-c", "user.name=a", "-c", "user.email=a@example.com", "-c", "safe.directory=*"])
-        .args(words)
-        .current_dir(project.folder())
-        .output()
-        .expect("git runs");
-    assert!(output.status.success(), "{words:?}: {}", String::from_utf8_lossy(&output.stderr));
 }
 
 #[tokio::test]
@@ -262,10 +250,10 @@ async fn an_artefact_without_every_migration_is_told() {
 async fn migrations_that_are_in_no_commit_are_told() {
     let database = Database::create().await;
     let project = project().items(10).on(&database).write(".gitignore", "tmp\n");
-    git(&project, &["init", "--quiet"]);
+    project.git(&["init", "--quiet"]);
     must_find(&project.run("doctor --json").await, "git", "warning", "there is no commit yet");
-    git(&project, &["add", "."]);
-    git(&project, &["commit", "--quiet", "--message", "all"]);
+    project.git(&["add", "."]);
+    project.git(&["commit", "--quiet", "--message", "all"]);
     must_find(&project.run("doctor --json").await, "git", "ok", "and nothing differs from it");
     project.change(".gitignore", "tmp\n4_*\n");
     for name in ["4_ignored", "5_new"] {

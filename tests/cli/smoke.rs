@@ -225,9 +225,9 @@ async fn the_service_before_is_built_from_a_revision() {
     // A cargo that found this variable would build half of the world again.
     project.change("build.sh", "test -z \"$CARGO_MANIFEST_DIR\" && cp source.sh built.sh\n");
     std::fs::rename(project.path("before.sh"), project.path("source.sh")).expect("it is renamed");
-    git(&project, &["init", "--quiet"]);
-    git(&project, &["add", "source.sh", "build.sh"]);
-    git(&project, &["commit", "--quiet", "--message", "the release before"]);
+    project.git(&["init", "--quiet"]);
+    project.git(&["add", "source.sh", "build.sh"]);
+    project.git(&["commit", "--quiet", "--message", "the release before"]);
     std::fs::rename(project.path("service.sh"), project.path("source.sh")).expect("it is renamed");
     let cache = project.path("cache").display().to_string();
     std::fs::create_dir(&cache).expect("a folder");
@@ -237,23 +237,12 @@ async fn the_service_before_is_built_from_a_revision() {
         let ended = project.run("rehearse --smoke --app-before HEAD").await;
         ended.must_exit(0).must_say("app-before: 5 smoke tests passed").must_say("app: 5 smoke tests passed");
     }
-    git(&project, &["commit", "--quiet", "--all", "--message", "the release"]);
+    project.git(&["commit", "--quiet", "--all", "--message", "the release"]);
     let ended = project.run("rehearse --smoke --app-before HEAD~1 --app HEAD").await;
     ended.must_exit(0).must_say("app-before: 5 smoke tests passed").must_say("app: 5 smoke tests passed");
-    assert_eq!(git(&project, &["worktree", "list"]).lines().count(), 1, "the worktree is gone");
+    assert_eq!(project.git(&["worktree", "list"]).lines().count(), 1, "the worktree is gone");
     let ended = project.run("rehearse --smoke --app-before no-such-thing").await;
     ended.must_exit(2).must_say("neither a file nor a revision");
-}
-
-fn git(project: &Project, words: &[&str]) -> String {
-    let output = Command::new("git")
-        .args(["-c", "user.name=a", "-c", "user.email=a@example.com", "-c", "safe.directory=*"])
-        .args(words)
-        .current_dir(project.folder())
-        .output()
-        .expect("git runs");
-    assert!(output.status.success(), "{words:?}: {}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
 #[tokio::test]

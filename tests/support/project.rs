@@ -215,6 +215,21 @@ impl Project {
         Running::start(command, words, self.folder.path().to_owned())
     }
 
+    /// Has git do something in the project's folder. Gives what it printed.
+    ///
+    /// # Panics
+    /// When git is not there, or fails.
+    pub fn git(&self, words: &[&str]) -> String {
+        let output = std::process::Command::new("git")
+            .args(["-c", "user.name=a", "-c", "user.email=a@example.com", "-c", "safe.directory=*"])
+            .args(words)
+            .current_dir(self.folder())
+            .output()
+            .expect("git runs");
+        assert!(output.status.success(), "{words:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
     /// Runs a line of a shell as somebody does who follows the guide: all that is printed is in its stdout, in the
     /// order of a terminal.
     ///

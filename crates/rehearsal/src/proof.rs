@@ -10,6 +10,7 @@ use squawk_syntax::ast::Stmt;
 
 use crate::error::Kind;
 use crate::postgres::schema::Schema;
+use crate::schema_change::{self, SchemaChange};
 use crate::statement::{Parsed, summary};
 use crate::written_rows;
 
@@ -118,7 +119,7 @@ pub fn compare(before: &Schema, after: &Schema, target: &Schema) -> Comparison {
     let rest = |schema: &Schema| schema.of(|name| !is_touched(name));
     Comparison {
         touched: touched.len(),
-        different: made.lines_apart(&there),
+        different: schema_change::between(&made, &there).iter().map(SchemaChange::told).collect(),
         elsewhere: rest(before).differences(&rest(target)),
     }
 }

@@ -26,6 +26,23 @@ pub struct SchemaChange {
     pub left_out: usize,
 }
 
+impl SchemaChange {
+    /// Whether it is only before (`-`) or only after (`+`); or its name, and then the lines that are.
+    #[must_use]
+    pub fn told(&self) -> Vec<String> {
+        let Self { object, became, lines, left_out } = self;
+        match became {
+            Became::New => vec![format!("+ {object}")],
+            Became::Gone => vec![format!("- {object}")],
+            Became::Changed if lines.is_empty() => vec![object.clone(), "its lines stand in another order".into()],
+            Became::Changed => {
+                let more = (*left_out > 0).then(|| format!("… and {left_out} more"));
+                std::iter::once(object).chain(lines).chain(&more).cloned().collect()
+            }
+        }
+    }
+}
+
 /// What became of an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]

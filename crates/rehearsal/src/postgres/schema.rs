@@ -1,6 +1,6 @@
 //! A schema as `pg_dump --schema-only` writes it, object by object, so that two can be compared.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use sha2::{Digest, Sha256};
 use tokio_util::sync::CancellationToken;
@@ -143,27 +143,6 @@ impl Schema {
     pub fn changed_in<'a>(&'a self, later: &'a Self) -> impl Iterator<Item = &'a str> {
         let of_both = self.objects.keys().chain(later.objects.keys());
         of_both.filter(|name| self.objects.get(*name) != later.objects.get(*name)).map(String::as_str)
-    }
-
-    /// Each object that is not the same in the other one: whether it is only here (`-`) or only there (`+`),
-    /// or its name and then the lines that are.
-    #[must_use]
-    pub fn lines_apart(&self, other: &Self) -> Vec<Vec<String>> {
-        let names: BTreeSet<&str> = self.changed_in(other).collect();
-        let apart = |name: &str| match (self.objects.get(name), other.objects.get(name)) {
-            (Some(here), Some(there)) => {
-                let mut lines = vec![short(name)];
-                lines.extend(only_in(here, there).map(|line| format!("- {line}")));
-                lines.extend(only_in(there, here).map(|line| format!("+ {line}")));
-                if lines.len() == 1 {
-                    lines.push("its lines stand in another order".into());
-                }
-                lines
-            }
-            (Some(_), None) => vec![format!("- {}", short(name))],
-            (None, _) => vec![format!("+ {}", short(name))],
-        };
-        names.into_iter().map(apart).collect()
     }
 
     /// What differs between this one and a later one, a phrase each.
